@@ -1,0 +1,3 @@
+"""One bulk read from etcd becomes typed, cached, live settings."""
+
+__version__ = "0.1.0"

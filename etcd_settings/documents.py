@@ -1,0 +1,92 @@
+"""
+Read a document: a value that is itself a tree, in JSON, TOML or YAML.
+
+The suffix of the key says which. A document that does not parse is a `DecodeError` with the place, never with the text;
+the parser's own error is left behind on purpose, because it quotes what it read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable
+from typing import Any
+
+from etcd_settings.errors import ConfigurationError, DecodeError
+from etcd_settings.snapshot import Entry
+
+__all__ = ["SUFFIXES", "parse", "split_suffix"]
+
+
+def parse(path: str, entry: Entry) -> Any:
+    """
+    Parse the document at *path*, whose suffix names its format.
+
+    Raises:
+        DecodeError: It is not what the suffix promises.
+        ConfigurationError: It is YAML, and the extra ``yaml`` is not installed.
+    """
+    text = entry.text
+    _, suffix = split_suffix(path)
+    name, read = _FORMATS[suffix]
+    try:
+        return _with_text_names(read(text))
+    except ImportError:
+        problem: ConfigurationError | DecodeError = ConfigurationError(
+            f"{entry.key!r} is a YAML document, and reading those takes PyYAML. "
+            f"Install it with `pip install 'etcd-settings[yaml]'`."
+        )
+    except RecursionError:
+        problem = DecodeError(entry.key, name, "nested too deeply")
+    except Exception as e:  # YAML has an error of its own, and tags that cannot be built raise others
+        problem = DecodeError(entry.key, name, _position(e))
+    raise problem  # outside the handler, so that no context holds the text
+
+
+def split_suffix(name: str) -> tuple[str, str]:
+    """Split a segment that ends in a document's suffix into stem and suffix; ``""`` as suffix for any other."""
+    for suffix in SUFFIXES:
+        if name.endswith(suffix):
+            return name[: -len(suffix)], suffix
+    return name, ""
+
+
+def _read_yaml(text: str) -> Any:
+    import yaml  # an extra, and 20 ms that only its users should pay
+
+    return yaml.safe_load(text)
+
+
+_FORMATS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    ".json": ("JSON", json.loads),
+    ".toml": ("TOML", tomllib.loads),
+    ".yaml": ("YAML", _read_yaml),
+    ".yml": ("YAML", _read_yaml),
+}
+
+SUFFIXES = tuple(_FORMATS)
+
+
+def _with_text_names(value: Any) -> Any:
+    """Make every name a `str`: in YAML ``8080: …`` is an `int`, and a tree's names are texts."""
+    match value:
+        case dict():
+            return {_name(name): _with_text_names(child) for name, child in value.items()}
+        case list():
+            return [_with_text_names(child) for child in value]
+    return value
+
+
+def _name(name: Any) -> str:
+    return name if isinstance(name, str) else json.dumps(name, default=str).strip('"')
+
+
+def _position(error: Exception) -> str | None:
+    mark = getattr(error, "problem_mark", None)  # PyYAML
+    if mark is not None:
+        return f"line {mark.line + 1}, column {mark.column + 1}"
+    if isinstance(error, json.JSONDecodeError):
+        return f"line {error.lineno}, column {error.colno}"
+    place = re.search(r"at line (\d+), column (\d+)", str(error))  # tomllib, which has no attributes for it until 3.14
+    return f"line {place[1]}, column {place[2]}" if place else None
