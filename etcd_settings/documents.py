@@ -39,7 +39,7 @@ def parse(path: str, entry: Entry) -> Any:
         )
     except RecursionError:
         problem = DecodeError(entry.key, name, "nested too deeply")
-    except Exception as e:  # YAML has an error of its own, and tags that cannot be built raise others
+    except Exception as e:  # noqa: BLE001  # YAML has an error of its own, and bad dates and tags raise others
         problem = DecodeError(entry.key, name, _position(e))
     raise problem  # outside the handler, so that no context holds the text
 

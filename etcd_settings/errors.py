@@ -63,15 +63,20 @@ class UnavailableError(EtcdSettingsError):
 
     Attributes:
         attempts: Every endpoint that was asked, with the reason why it did not serve.
+        maybe_done: Whether a write may have been carried out all the same: it was sent, and no answer came.
     """
 
-    def __init__(self, attempts: Mapping[str, str], *, action: str = "reading from etcd") -> None:
-        self.attempts = dict(attempts)
+    def __init__(
+        self, attempts: Mapping[str, str], *, action: str = "reading from etcd", maybe_done: bool = False
+    ) -> None:
+        self.attempts, self.maybe_done = dict(attempts), maybe_done
         reasons = "; ".join(f"{endpoint}: {reason}" for endpoint, reason in self.attempts.items())
-        super().__init__(
-            f"No etcd endpoint answered while {action} ({reasons or 'none was tried'}). "
-            f"Check that etcd runs there and that the address and port are right."
+        mend = (
+            "It may have been carried out all the same: read before you repeat it."
+            if maybe_done
+            else "Check that etcd runs there and that the address and port are right."
         )
+        super().__init__(f"No etcd endpoint answered while {action} ({reasons or 'none was tried'}). {mend}")
 
 
 class AuthenticationError(EtcdSettingsError):
@@ -108,7 +113,9 @@ class PermissionDeniedError(EtcdSettingsError):
         access: ``"read"`` or ``"write"``.
     """
 
-    def __init__(self, *, endpoint: str, user: str | None, prefix: str, access: str = "read", is_prefix: bool = True) -> None:
+    def __init__(
+        self, *, endpoint: str, user: str | None, prefix: str, access: str = "read", is_prefix: bool = True
+    ) -> None:
         self.endpoint, self.user, self.prefix, self.access, self.is_prefix = endpoint, user, prefix, access, is_prefix
         flag = "--prefix=true " if is_prefix else ""
         super().__init__(
@@ -195,7 +202,9 @@ class CompactedError(EtcdSettingsError):
     def __init__(self, revision: int | None = None) -> None:
         self.revision = revision
         bound = "" if revision is None else f" up to revision {revision}"
-        super().__init__(f"The history{bound} has been compacted away. Read the present state anew and go on from there.")
+        super().__init__(
+            f"The history{bound} has been compacted away. Read the present state anew and go on from there."
+        )
 
 
 class MessageTooLargeError(EtcdSettingsError):
@@ -210,13 +219,18 @@ class MessageTooLargeError(EtcdSettingsError):
 
     def __init__(self, what: str, *, size: int | None = None, limit: int | None = None) -> None:
         self.what, self.size, self.limit = what, size, limit
-        facts = [f"{size} bytes" if size is not None else "", f"at most {limit} are accepted" if limit is not None else ""]
+        facts = [
+            f"{size} bytes" if size is not None else "",
+            f"at most {limit} are accepted" if limit is not None else "",
+        ]
         mend = (
             "Write less in one request, or raise etcd's --max-request-bytes."
             if what == "request"
             else "Read a smaller prefix, or raise Connection(max_message=…)."
         )
-        super().__init__(f"The {what} is too large ({', '.join(fact for fact in facts if fact) or 'size unknown'}). {mend}")
+        super().__init__(
+            f"The {what} is too large ({', '.join(fact for fact in facts if fact) or 'size unknown'}). {mend}"
+        )
 
 
 class RequestError(EtcdSettingsError):

@@ -1,8 +1,8 @@
 """
 Hold what etcd held at one revision.
 
-An `Entry` is one key with its value; a `Snapshot` is every entry under the layers of a source, at one revision. Both are
-frozen and do no I/O; change is the replacement of one reference.
+An `Entry` is one key with its value; a `Snapshot` is every entry under the layers of a source, at one revision. Both
+are frozen and do no I/O; change is the replacement of one reference.
 
 A snapshot of 10,000 keys is read far more often as a tree than entry by entry, and building 10,000 entries costs more
 than parsing the answer that they came in. So entries are made when somebody looks at one: until then the rows stay as
@@ -88,9 +88,7 @@ class Entry:
     @classmethod
     def from_row(cls, row: Row, layer: str = "") -> Entry:
         """Copy a store's row."""
-        return cls(
-            decode_key(row.key), row.value, layer, row.create_revision, row.mod_revision, row.version, row.lease
-        )
+        return cls(decode_key(row.key), row.value, layer, row.create_revision, row.mod_revision, row.version, row.lease)
 
 
 class Entries(Mapping[str, Entry]):

@@ -98,7 +98,7 @@ def build(snapshot: Snapshot) -> Tree:
         DecodeError: A document does not parse.
         EtcdSettingsError: Problems of several kinds, all listed.
     """
-    return reduce(merge, layer_trees(snapshot), {})
+    return _merge_all(layer_trees(snapshot))
 
 
 def layer_trees(snapshot: Snapshot) -> list[Tree]:
@@ -152,7 +152,9 @@ def branch(tree: Tree, path: str) -> Tree:
         seen = f"{seen}/{name}".lstrip("/")
         below = object_in(node.get(name, {}))
         if below is None:
-            raise ConflictError([seen], "a branch was asked for, and a single value is there", mend="Ask for its parent.")
+            raise ConflictError(
+                [seen], "a branch was asked for, and a single value is there", mend="Ask for its parent."
+            )
         node = below
     return node
 
@@ -170,7 +172,9 @@ def as_list(node: Mapping[str, Any], path: str = "") -> list[Any] | None:
     missing = [index for index, child in enumerate(children) if child is node]
     if missing:
         raise ConflictError(
-            [path], f"a list of {len(node)} lacks its item {missing[0]}", mend="Number the items 0, 1, 2 … without a gap."
+            [path],
+            f"a list of {len(node)} lacks its item {missing[0]}",
+            mend="Number the items 0, 1, 2 … without a gap.",
         )
     return children
 
@@ -178,9 +182,9 @@ def as_list(node: Mapping[str, Any], path: str = "") -> list[Any] | None:
 def explain(snapshot: Snapshot, path: str) -> Explanation:
     """Tell where the value at *path* came from, and what it shadows; raises what `build` raises."""
     names = [name for name in path.split("/") if name]
-    found = _look_up(reduce(merge, traced_trees(snapshot), {}), names)
+    found = _look_up(_merge_all(traced_trees(snapshot)), names)
     winner = found.origin if isinstance(found, Traced) else None
-    holders = (origin for entries in reversed(snapshot.layers.values()) for origin in _holders(entries, names))
+    holders = (origin for entries in reversed([*snapshot.layers.values()]) for origin in _holders(entries, names))
     return Explanation("/".join(names), winner, tuple(origin for origin in holders if origin != winner))
 
 
@@ -318,6 +322,11 @@ def _all(layers: Iterable[_Layer]) -> list[Tree]:
     return [tree for tree, _ in made]
 
 
+def _merge_all(trees: Iterable[Tree]) -> Tree:
+    merged: Tree = {}
+    return reduce(merge, trees, merged)
+
+
 def _values(entries: Mapping[str, Entry]) -> Iterable[tuple[str, bytes]]:
     if isinstance(entries, Entries):
         return entries.values_by_path()
@@ -330,7 +339,8 @@ def _trace(value: Any, origin: Origin) -> Any:
         return Traced(value, origin)
     below: Callable[[str], str] = f"{origin.inside}/{{}}".format if origin.inside else str
     return {
-        name: _trace(child, Origin(origin.key, origin.layer, origin.revision, below(name))) for name, child in value.items()
+        name: _trace(child, Origin(origin.key, origin.layer, origin.revision, below(name)))
+        for name, child in value.items()
     }
 
 

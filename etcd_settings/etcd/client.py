@@ -1,0 +1,145 @@
+"""
+Talk to etcd: the v3 API in Python's words.
+
+Keys and values are bytes or `str` in, `Entry` out. What the wire says becomes the library's errors here, and nowhere
+else. Statuses and texts were measured on etcd 3.4 and 3.5 (``docs/explanation/etcd-facts``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from etcd_settings.connection import Connection
+from etcd_settings.etcd.calls import Calls, Purpose
+from etcd_settings.etcd.messages import message
+from etcd_settings.etcd.reading import read
+from etcd_settings.etcd.requests import Compare, Get, Request, TxnResult, span
+from etcd_settings.keys import decode_key, encode_key
+from etcd_settings.snapshot import Entry, Snapshot
+
+__all__ = ["Client"]
+
+
+class Client:
+    """
+    A client of one etcd cluster.
+
+    Thread-safe. After a fork the child connects for itself. Close it, or use it as a context manager.
+
+    Args:
+        where: A URL such as ``etcd://user:password@host:2379,host2/`` (its prefix is ignored, keys are absolute), or a
+            `Connection`.
+    """
+
+    def __init__(self, where: str | Connection) -> None:
+        self.connection = Connection.from_url(where) if isinstance(where, str) else where
+        self._calls = Calls(self.connection)
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint that served last, or will be asked first."""
+        return self._calls.endpoints.preferred
+
+    def get(self, key: str | bytes, *, timeout: float | None = None) -> Entry | None:
+        """Read one key; None if it does not exist."""
+        answer = self._kv("Range", span(key, prefix=False), Purpose("read", encode_key(key)), timeout)
+        return Entry.from_row(answer.kvs[0]) if answer.kvs else None
+
+    def get_prefix(self, prefix: str | bytes, *, revision: int | None = None, timeout: float | None = None) -> Snapshot:
+        """
+        Read all keys that start with *prefix*; the snapshot's paths are what follows it.
+
+        Args:
+            prefix: The prefix; ``""`` means every key.
+
+            revision: Read as of this revision; None means now.
+
+            timeout: Seconds for the whole call; None takes the connection's.
+
+        Raises:
+            CompactedError: *revision* is older than etcd remembers.
+        """
+        return self.read({"": decode_key(encode_key(prefix))}, revision=revision, timeout=timeout)
+
+    def read(self, layers: Mapping[str, str], *, revision: int | None = None, timeout: float | None = None) -> Snapshot:
+        """
+        Read several prefixes at one revision: one round trip, up to 128 prefixes of 10,000 keys.
+
+        What is beyond that comes in further calls, pinned to the first one's revision. A compaction in their midst
+        starts the reading over.
+
+        Args:
+            layers: Layer → prefix.
+
+            revision: Read as of this revision; None means now.
+
+            timeout: Seconds for the whole call; None takes the connection's.
+        """
+        return read(self._calls, layers, revision=revision or 0, deadline=self._calls.deadline(timeout))
+
+    def put(
+        self, key: str | bytes, value: str | bytes, *, lease: int | None = None, timeout: float | None = None
+    ) -> int:
+        """Write one key; returns the revision that did it."""
+        fields = {"key": encode_key(key), "value": encode_key(value), "lease": lease or 0}
+        revision: int = self._kv("Put", fields, Purpose("write", encode_key(key)), timeout).header.revision
+        return revision
+
+    def delete(self, key: str | bytes, *, timeout: float | None = None) -> int:
+        """Delete one key; returns how many there were, 0 or 1."""
+        purpose = Purpose("write", encode_key(key))
+        deleted: int = self._kv("DeleteRange", span(key, prefix=False), purpose, timeout).deleted
+        return deleted
+
+    def delete_prefix(self, prefix: str | bytes, *, timeout: float | None = None) -> int:
+        """Delete all keys that start with *prefix*; returns how many there were."""
+        purpose = Purpose("write", encode_key(prefix), is_prefix=True)
+        deleted: int = self._kv("DeleteRange", span(prefix, prefix=True), purpose, timeout).deleted
+        return deleted
+
+    def txn(
+        self,
+        *,
+        compare: Iterable[Compare] = (),
+        success: Sequence[Request] = (),
+        failure: Sequence[Request] = (),
+        timeout: float | None = None,
+    ) -> TxnResult:
+        """
+        Do *success* if all comparisons hold, else *failure*, at once and at one revision.
+
+        Raises:
+            RequestError: More than etcd's 128 operations, or one key written twice.
+        """
+        requests = [*success, *failure]
+        fields = {
+            "compare": [each.to_message() for each in compare],
+            "success": [each.to_message() for each in success],
+            "failure": [each.to_message() for each in failure],
+        }
+        access = "read" if all(isinstance(each, Get) for each in requests) else "write"
+        purpose = Purpose(access, encode_key(requests[0].key if requests else ""))
+        return TxnResult.from_message(self._kv("Txn", fields, purpose, timeout))
+
+    def close(self) -> None:
+        """Drop all connections; calls under way end with a `ClosedError`."""
+        self._calls.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Client of {', '.join(self.connection.endpoints)}>"
+
+    def _kv(self, method: str, fields: Mapping[str, Any], purpose: Purpose, timeout: float | None) -> Any:
+        request = message(f"{method}Request")(**fields)
+        return self._calls.call(
+            f"KV/{method}", request, f"{method}Response", purpose=purpose, deadline=self._calls.deadline(timeout)
+        )

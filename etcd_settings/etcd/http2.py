@@ -1,0 +1,306 @@
+"""
+Hold one HTTP/2 connection to one etcd member.
+
+The framing is h2's; this module moves bytes between h2 and a `Wire`, and turns h2's events into one gRPC answer. A
+connection carries one call at a time and belongs to one thread at a time.
+
+Invariant: a connection is usable again only after a call that came to its proper end. After anything else, also a
+KeyboardInterrupt, nobody knows what is half-way through it; ``is_usable`` then says no, and its owner closes it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+import h2.config
+import h2.connection
+import h2.errors
+import h2.events
+import h2.exceptions
+import h2.settings
+
+from etcd_settings.errors import TLSError
+from etcd_settings.etcd.grpc import CallFailed, Deframer, NoAnswer, frame, read_status
+from etcd_settings.etcd.wire import Wire
+
+__all__ = ["Http2Connection"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_WINDOW = 16 << 20
+"""Flow-control window of stream and connection, in bytes: a bulk read never waits for us to acknowledge."""
+
+_MAX_UNSENT = 1 << 20
+"""Bytes of a request that may wait for the socket. Twice as many are the answers to a flood of PINGs or SETTINGS."""
+
+_MAX_IDLE = 20.0
+"""Seconds after which an unused connection is not trusted any more: something on the way may have forgotten it."""
+
+
+def _foreign_errors_end_here(*, sent: bool) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Turn what sockets and h2 raise into a `CallFailed`; *sent* is what it says if it is not known better."""
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @wraps(function)
+        def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                return function(*args, **kwargs)
+            except CallFailed as e:
+                failure = type(e)(e.reason, sent=e.sent and sent)
+            except TimeoutError:
+                failure = NoAnswer("no answer in time", sent=sent)
+            except OSError as e:
+                failure = CallFailed((e.strerror or str(e) or type(e).__name__).lower(), sent=sent)
+            except h2.exceptions.NoAvailableStreamIDError:
+                failure = CallFailed("the connection is used up", sent=False)
+            except h2.exceptions.H2Error as e:
+                failure = CallFailed(f"it broke the rules of HTTP/2 ({type(e).__name__})", sent=sent)
+            raise failure  # outside of the handlers: a context could hold what came over the wire
+
+        return wrapper
+
+    return decorate
+
+
+class Http2Connection:
+    """
+    A connection that makes gRPC calls, one after another.
+
+    Not thread-safe, but for `interrupt`.
+
+    Args:
+        wire: Connected, and through with TLS if it speaks it; the connection closes it.
+
+        authority: What to send as ``:authority``.
+
+        scheme: ``http`` or ``https``.
+
+        max_message: The largest answer to accept, in bytes.
+    """
+
+    def __init__(self, wire: Wire, *, authority: str, scheme: str, max_message: int) -> None:
+        self._wire = wire
+        self._headers = [
+            (":method", "POST"),
+            (":scheme", scheme),
+            (":authority", authority),
+            ("te", "trailers"),
+            ("content-type", "application/grpc"),
+            ("user-agent", "etcd-settings"),
+        ]
+        self._max_message = max_message
+        self._outgoing = bytearray()
+        self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding=None))
+        self._h2.local_settings = h2.settings.Settings(
+            client=True,
+            initial_values={
+                h2.settings.SettingCodes.ENABLE_PUSH: 0,
+                h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: _WINDOW,
+                h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: 1 << 16,
+            },
+        )
+        self._greeted = self._usable = self._goodbye = self._interrupted = False
+        self._used_at = time.monotonic()
+        self._call: _Call | None = None
+
+    @_foreign_errors_end_here(sent=False)
+    def greet(self, deadline: float) -> None:
+        """
+        Exchange settings, which proves that somebody is there who speaks HTTP/2.
+
+        A stopped process still has its connections accepted by the kernel; only the settings tell.
+
+        Raises:
+            CallFailed: Nobody answered in time, or not in HTTP/2. Nothing was sent that could have an effect.
+            TLSError: The other side refused our certificate.
+        """
+        self._h2.initiate_connection()
+        self._h2.increment_flow_control_window(_WINDOW - 65_535)
+        while not self._greeted:
+            self._hear_greeting(deadline)
+        self._usable = True
+
+    @_foreign_errors_end_here(sent=True)
+    def call(
+        self,
+        path: str,
+        message: bytes,
+        *,
+        metadata: Iterable[tuple[str, str]] = (),
+        deadline: float,
+        patience: float | None = None,
+    ) -> bytes:
+        """
+        Make one unary call.
+
+        Args:
+            path: The method, such as ``/etcdserverpb.KV/Range``.
+
+            message: The encoded request.
+
+            metadata: gRPC metadata to send with it.
+
+            deadline: When to give up, on `time.monotonic`'s clock.
+
+            patience: For how many seconds nothing at all may come before giving up earlier than that.
+
+        Returns:
+            The encoded answer.
+
+        Raises:
+            CallFailed: There was no answer.
+            StatusReceived: The server answered with an error.
+            MessageTooLargeError: The answer passes the limit.
+        """
+        self._usable = False
+        call = self._call = _Call(self._h2.get_next_available_stream_id(), Deframer(self._max_message))
+        timeout = f"{max(int((deadline - time.monotonic()) * 1000), 1)}m"
+        headers = [(":path", path), *self._headers, ("grpc-timeout", timeout), *metadata]
+        self._h2.send_headers(call.stream, headers)
+        sent = self._send_body(call, frame(message), deadline, patience)
+        while not call.ended:
+            self._pump(_next(deadline, patience))
+        self._wire.flush(self._outgoing)
+        self._usable = sent and call.is_clean and not self._goodbye and not self._outgoing
+        self._call, self._used_at = None, time.monotonic()
+        return call.answer()
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether the last call came to its proper end."""
+        return self._usable
+
+    def is_usable(self) -> bool:
+        """Tell whether the next call has a good chance: look, without waiting, at what came in since the last one."""
+        if not self._usable or time.monotonic() - self._used_at > _MAX_IDLE:
+            return False
+        try:
+            self._look()
+        except NoAnswer:  # nothing came in, as it should be
+            return True
+        except (CallFailed, TLSError):
+            return False
+        return not self._goodbye
+
+    def interrupt(self) -> None:
+        """End the call that is under way. Safe from any thread."""
+        self._interrupted = True
+        self._wire.wake()
+
+    def close(self) -> None:
+        """Drop the connection. Safe to repeat, and in a forked child."""
+        self._usable = False
+        self._wire.close()
+
+    def _hear_greeting(self, deadline: float) -> None:
+        try:
+            self._pump(deadline)
+        except TimeoutError:
+            raise
+        except OSError:
+            raise CallFailed("it hung up at once (does it want TLS, etcds://?)", sent=False) from None
+
+    @_foreign_errors_end_here(sent=False)
+    def _look(self) -> None:
+        self._pump(0.0)
+
+    def _send_body(self, call: _Call, body: bytes, deadline: float, patience: float | None) -> bool:
+        """Send as much as the other side takes; False if it answered before it had everything."""
+        rest = memoryview(body)
+        while rest and not call.ended:
+            room = min(self._h2.local_flow_control_window(call.stream), self._h2.max_outbound_frame_size, len(rest))
+            if room > 0 and len(self._outgoing) < _MAX_UNSENT:
+                self._h2.send_data(call.stream, rest[:room].tobytes(), end_stream=room == len(rest))
+                self._outgoing += self._h2.data_to_send()
+                rest = rest[room:]
+            else:
+                self._pump(_next(deadline, patience))
+        return not rest
+
+    def _pump(self, deadline: float) -> None:
+        """Send what is to be sent, wait for something to happen, and take in what came."""
+        self._outgoing += self._h2.data_to_send()
+        received = self._wire.exchange(self._outgoing, deadline)
+        if self._interrupted:
+            raise CallFailed("it was interrupted", sent=True)
+        for event in self._h2.receive_data(received) if received else ():
+            self._take(event)
+        self._outgoing += self._h2.data_to_send()
+        if len(self._outgoing) > 2 * _MAX_UNSENT:
+            raise CallFailed("it floods us and does not read our answers", sent=True)
+
+    def _take(self, event: h2.events.Event) -> None:
+        match event:
+            case h2.events.RemoteSettingsChanged():
+                self._greeted = True
+            case h2.events.ConnectionTerminated(last_stream_id=last):
+                self._goodbye = True
+                if self._call is not None and not self._call.ended:
+                    raise CallFailed("it said goodbye (GOAWAY)", sent=self._call.stream <= (last or 0))
+            case h2.events.DataReceived(stream_id=stream, flow_controlled_length=length):
+                with suppress(h2.exceptions.StreamClosedError):  # data that nobody wants counts all the same
+                    self._h2.acknowledge_received_data(length or 0, stream)
+        if self._call is not None and getattr(event, "stream_id", None) == self._call.stream:
+            self._call.take(event)
+
+
+class _Call:
+    """What has come back so far for one stream."""
+
+    def __init__(self, stream: int, deframer: Deframer) -> None:
+        self.stream = stream
+        self.ended = False
+        self.is_clean = False
+        self._deframer = deframer
+        self._messages: list[bytes] = []
+        self._headers: dict[str, str] = {}
+
+    def take(self, event: h2.events.Event) -> None:
+        match event:
+            case h2.events.ResponseReceived(headers=headers):
+                self._headers |= _decode(headers)
+                self._check_headers()
+            case h2.events.TrailersReceived(headers=headers):
+                self._headers |= _decode(headers)
+            case h2.events.DataReceived(data=data):
+                self._messages.extend(self._deframer.feed(data))
+            case h2.events.StreamEnded():
+                self.ended = self.is_clean = True
+            case h2.events.StreamReset(error_code=code) if not self.ended:
+                self._reset(code)
+
+    def answer(self) -> bytes:
+        """Give the one message that a unary call is answered with."""
+        status = read_status(self._headers)
+        if status is not None:
+            raise status
+        if len(self._messages) != 1 or not self._deframer.is_empty:
+            raise CallFailed("its answer is cut short or has too much", sent=True)
+        return self._messages[0]
+
+    def _check_headers(self) -> None:
+        status, content = self._headers.get(":status", ""), self._headers.get("content-type", "")
+        if status != "200":
+            raise CallFailed(f"it answered with HTTP status {status}: is this etcd's client port?", sent=True)
+        if not content.startswith("application/grpc"):
+            raise CallFailed("its answer is not gRPC: is this etcd's client port?", sent=True)
+
+    def _reset(self, code: int | None) -> None:
+        if code == h2.errors.ErrorCodes.NO_ERROR and "grpc-status" in self._headers:
+            self.ended = True  # it wants no more of the request, and has answered
+            return
+        refused = code == h2.errors.ErrorCodes.REFUSED_STREAM
+        raise CallFailed(f"it broke the call off (RST_STREAM {code:d})", sent=not refused)
+
+
+def _next(deadline: float, patience: float | None) -> float:
+    return deadline if patience is None else min(deadline, time.monotonic() + patience)
+
+
+def _decode(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
