@@ -129,6 +129,8 @@ class Endpoints:
     def _attempts(self, failures: Mapping[str, Exception], deadline: float) -> Iterator[str]:
         """Go round the endpoints while there is time; a round later those whose certificate was wrong are left out."""
         for number in range(_ROUNDS):
+            if number and all(isinstance(failures.get(endpoint), TLSError) for endpoint in self._order):
+                return
             if number:
                 pause = random.uniform(0, _BACKOFF * 2**number)  # noqa: S311  # jitter, not cryptography
                 time.sleep(max(min(pause, deadline - time.monotonic()), 0))

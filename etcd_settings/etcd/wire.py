@@ -95,7 +95,7 @@ class Wire:
                 pass
             except ssl.SSLCertVerificationError as e:
                 self._send_last()
-                raise TLSError(endpoint=self._endpoint, reason=e.verify_message) from None
+                raise TLSError(endpoint=self._endpoint, reason=e.verify_message.rstrip(".")) from None
             except ssl.SSLError as e:
                 self._send_last()
                 raise TLSError(endpoint=self._endpoint, reason=_words(e)) from None
