@@ -1,8 +1,8 @@
 """
 Say what went wrong, where, and what to do about it.
 
-One root, and below it one family for each kind of person who must act: whoever wrote the URL, runs the cluster, owns the
-certificates, granted the role, or pushed the value.
+One root, and below it one family for each kind of person who must act: whoever wrote the URL, runs the cluster, owns
+the certificates, granted the role, or pushed the value.
 
 Every error keeps its facts as attributes, pickles, and never holds a value, a password or a token: only keys, places,
 types and reasons.
@@ -24,6 +24,7 @@ __all__ = [
     "InvalidSettingsError",
     "MessageTooLargeError",
     "PermissionDeniedError",
+    "RejectedUpdateError",
     "RequestError",
     "TLSError",
     "UnavailableError",
@@ -54,7 +55,16 @@ class EtcdSettingsError(Exception):
 
 
 class ConfigurationError(EtcdSettingsError):
-    """A URL, an option, an argument or an environment variable cannot be used as it is."""
+    """
+    A URL, an option, an argument, an environment variable or a name in a file cannot be used as it is.
+
+    Attributes:
+        subject: Which one, as its author spelled it; None where the message alone tells.
+    """
+
+    def __init__(self, message: str, *, subject: str | None = None) -> None:
+        self.subject = subject
+        super().__init__(message)
 
 
 class UnavailableError(EtcdSettingsError):
@@ -98,7 +108,7 @@ class AuthenticationError(EtcdSettingsError):
         else:
             super().__init__(
                 f"{endpoint} refused the password of user {user!r}, or knows no such user. "
-                f"Check both with `etcdctl user get {user}`, and $ETCD_SETTINGS_PASSWORD if the URL names no password."
+                f"Check both with `etcdctl user get {_for_shell(user)}`, or $ETCD_SETTINGS_PASSWORD if no URL has it."
             )
 
 
@@ -118,9 +128,10 @@ class PermissionDeniedError(EtcdSettingsError):
     ) -> None:
         self.endpoint, self.user, self.prefix, self.access, self.is_prefix = endpoint, user, prefix, access, is_prefix
         flag = "--prefix=true " if is_prefix else ""
+        who = "anybody without a user" if user is None else f"user {user!r}"
+        command = f"etcdctl role grant-permission {flag}ROLE {access} {_for_shell(prefix)}"
         super().__init__(
-            f"{endpoint} does not let user {user!r} {access} {prefix!r}. "
-            f"Mend it with `etcdctl role grant-permission {flag}ROLE {access} {prefix}` for a role of that user."
+            f"{endpoint} does not let {who} {access} {prefix!r}. Mend it with `{command}` for a role of theirs."
         )
 
 
@@ -155,7 +166,8 @@ class DecodeError(EtcdSettingsError):
         self.key, self.expected, self.position = key, expected, position
         place = f" ({position})" if position else ""
         super().__init__(
-            f"The value at {key!r} is not valid {expected}{place}. Mend the value, or rename the key if it promises too much."
+            f"The value at {key!r} is not valid {expected}{place}. "
+            f"Mend the value, or rename the key if it promises too much."
         )
 
 
@@ -180,8 +192,8 @@ class InvalidSettingsError(EtcdSettingsError):
 
     Attributes:
         target: The name of the type that was asked for.
-        errors: One mapping a problem, with ``loc`` (a tuple), ``type`` and ``msg`` as pydantic spells them, and ``keys``,
-            the etcd keys that the value came from (empty for one that is missing). Inputs are left out.
+        errors: One mapping a problem, with ``loc`` (a tuple), ``type`` and ``msg`` as pydantic spells them, and
+            ``keys``, the etcd keys that the value came from (empty for one that is missing). Inputs are left out.
     """
 
     def __init__(self, target: str, errors: Sequence[Mapping[str, Any]]) -> None:
@@ -189,6 +201,23 @@ class InvalidSettingsError(EtcdSettingsError):
         lines = [f"{len(self.errors)} invalid setting{'s' if len(self.errors) != 1 else ''} for {target}:"]
         lines += [_error_line(error) for error in self.errors]
         super().__init__("\n".join(lines))
+
+
+class RejectedUpdateError(EtcdSettingsError):
+    """
+    A new state of the settings was refused; the last good one stays in use.
+
+    Attributes:
+        revision: The revision that was refused.
+        reason: Why, in words that quote no value.
+    """
+
+    def __init__(self, revision: int, reason: str) -> None:
+        self.revision, self.reason = revision, reason
+        super().__init__(
+            f"The settings of revision {revision} are refused: {reason}. The last good ones stay in use. "
+            f"Mend the keys in etcd: the next good revision is taken by itself."
+        )
 
 
 class CompactedError(EtcdSettingsError):
@@ -265,22 +294,34 @@ def combine(errors: Sequence[EtcdSettingsError]) -> EtcdSettingsError:
     """
     Make one error of several.
 
-    One stays what it is. Several of one class become one of that class, so that catching it by its name works; a mixture
-    becomes a plain `EtcdSettingsError`. The facts of the first stand for all, and ``problems`` lists every one.
+    One stays what it is. Several of one class become one of that class, so that catching it by its name works; a
+    mixture becomes a plain `EtcdSettingsError`. The facts of the first stand for all, and ``problems`` lists every one.
+
+    Raises:
+        ValueError: There are none.
     """
     problems = tuple(problem for error in errors for problem in error.problems)
-    if len(problems) == 1:
-        return problems[0]
-    kinds = {type(problem) for problem in problems}
+    if not problems:
+        raise ValueError("no errors to combine")
+    first, *others = problems
+    if not others:
+        return first
     message = "\n".join([f"{len(problems)} problems:", *(f"- {problem}" for problem in problems)])
-    facts = {**problems[0].__dict__} if len(kinds) == 1 else {}
-    return _restore(kinds.pop() if len(kinds) == 1 else EtcdSettingsError, (message,), {**facts, "_problems": problems})
+    alike = all(type(problem) is type(first) for problem in others)
+    facts = first.__dict__ if alike else {}
+    return _restore(type(first) if alike else EtcdSettingsError, (message,), {**facts, "_problems": problems})
 
 
 def _error_line(error: Mapping[str, Any]) -> str:
     place = ".".join(str(part) for part in error["loc"])
     keys = ", ".join(repr(key) for key in error.get("keys", ()))
     return f"- {place}: {error['msg']}{f' (from {keys})' if keys else ''}"
+
+
+def _for_shell(word: str) -> str:
+    import shlex  # here, since this module is part of every start and the errors that quote are rare
+
+    return shlex.quote(word)
 
 
 def _restore(kind: type[EtcdSettingsError], args: tuple[Any, ...], facts: dict[str, Any]) -> EtcdSettingsError:
