@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 
-from etcd_settings.errors import ConfigurationError, DecodeError
+from etcd_settings.errors import ConfigurationError, DecodeError, EtcdSettingsError
 from etcd_settings.snapshot import Entry
 
-__all__ = ["SUFFIXES", "parse", "split_suffix"]
+__all__ = ["SUFFIXES", "json_object", "parse", "split_suffix"]
 
 
 def parse(path: str, entry: Entry) -> Any:
@@ -30,16 +30,18 @@ def parse(path: str, entry: Entry) -> Any:
     text = entry.text
     _, suffix = split_suffix(path)
     name, read = _FORMATS[suffix]
+    problem: EtcdSettingsError
     try:
-        return _with_text_names(read(text))
+        return read(text)
     except ImportError:
-        problem: ConfigurationError | DecodeError = ConfigurationError(
+        problem = ConfigurationError(
             f"{entry.key!r} is a YAML document, and reading those takes PyYAML. "
-            f"Install it with `pip install 'etcd-settings[yaml]'`."
+            f"Install it with `pip install 'etcd-settings[yaml]'`.",
+            subject=entry.key,
         )
     except RecursionError:
         problem = DecodeError(entry.key, name, "nested too deeply")
-    except Exception as e:  # noqa: BLE001  # YAML has an error of its own, and bad dates and tags raise others
+    except Exception as e:  # noqa: BLE001  # PyYAML's constructors also raise KeyError, AttributeError, TypeError …
         problem = DecodeError(entry.key, name, _position(e))
     raise problem  # outside the handler, so that no context holds the text
 
@@ -52,14 +54,33 @@ def split_suffix(name: str) -> tuple[str, str]:
     return name, ""
 
 
+def json_object(text: str) -> dict[str, Any] | None:
+    """Give *text* as the JSON object that it is; None if it is anything else."""
+    if not text.lstrip().startswith("{"):  # cheaper than a failed parse, and most texts are none
+        return None
+    try:
+        found: dict[str, Any] = _read_json(text)
+    except (ValueError, RecursionError):
+        return None
+    return found
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    """Hold JSON to its grammar: Python also reads ``NaN``, which no other reader of the same key would."""
+    raise ValueError(name)
+
+
+_read_json: Callable[[str], Any] = json.JSONDecoder(parse_constant=_refuse_constant).decode
+
+
 def _read_yaml(text: str) -> Any:
     import yaml  # an extra, and 20 ms that only its users should pay
 
-    return yaml.safe_load(text)
+    return _with_text_names(yaml.safe_load(text), {})
 
 
-_FORMATS: dict[str, tuple[str, Callable[[str], Any]]] = {
-    ".json": ("JSON", json.loads),
+_FORMATS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
+    ".json": ("JSON", _read_json),
     ".toml": ("TOML", tomllib.loads),
     ".yaml": ("YAML", _read_yaml),
     ".yml": ("YAML", _read_yaml),
@@ -68,14 +89,23 @@ _FORMATS: dict[str, tuple[str, Callable[[str], Any]]] = {
 SUFFIXES = tuple(_FORMATS)
 
 
-def _with_text_names(value: Any) -> Any:
-    """Make every name a `str`: in YAML ``8080: …`` is an `int`, and a tree's names are texts."""
-    match value:
-        case dict():
-            return {_name(name): _with_text_names(child) for name, child in value.items()}
-        case list():
-            return [_with_text_names(child) for child in value]
-    return value
+def _with_text_names(value: Any, made: dict[int, Any]) -> Any:
+    """
+    Make every name a `str`: in YAML ``8080: …`` is an `int`, and a tree's names are texts.
+
+    What *made* holds already is not made again: aliases let ten lines of YAML stand for a billion nodes.
+    """
+    if id(value) in made:
+        return made[id(value)]
+    converted = value
+    if isinstance(value, dict):
+        converted = {_name(name): _with_text_names(child, made) for name, child in value.items()}
+        if len(converted) < len(value):
+            raise ValueError("two names are spelled alike")
+    elif isinstance(value, list):
+        converted = [_with_text_names(child, made) for child in value]
+    made[id(value)] = converted
+    return converted
 
 
 def _name(name: Any) -> str:

@@ -7,7 +7,7 @@ makes the round trip. Nothing here reads or writes anything.
 
 from __future__ import annotations
 
-__all__ = ["decode_key", "encode_key", "normalize_prefix", "range_end"]
+__all__ = ["ALL_KEYS", "decode_key", "encode_key", "normalize_prefix", "range_end"]
 
 ALL_KEYS = b"\0"
 """As a ``range_end`` it means: to the end of the key space. As a ``key`` it is the smallest that etcd accepts."""
@@ -24,7 +24,7 @@ def decode_key(key: bytes) -> str:
 
 
 def normalize_prefix(prefix: str) -> str:
-    """Add the trailing slash that keeps ``/config/app`` from reading ``/config/app2/…``; an empty prefix stays empty."""
+    """Add the slash that keeps ``/config/app`` from reading ``/config/app2/…``; an empty prefix stays empty."""
     return prefix if not prefix or prefix.endswith("/") else prefix + "/"
 
 
