@@ -11,14 +11,14 @@ the store delivered them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, Protocol
 
 from etcd_settings.errors import DecodeError
-from etcd_settings.keys import decode_key
+from etcd_settings.keys import decode_key, encode_key
 
 __all__ = ["Entries", "Entry", "Row", "Snapshot"]
 
@@ -96,39 +96,48 @@ class Entries(Mapping[str, Entry]):
     The entries of one layer, path → entry, each made when it is first looked at.
 
     Args:
-        rows: What a store delivered, every key below *prefix*.
+        rows: What a store delivered: every key below *prefix*, each once. It is kept, so it must not change later.
 
         prefix: The whole prefix of the layer; what follows it in a key is the path.
 
         layer: The layer's name.
+
+    Safe to share between threads: two that look at one path at the same time may make two entries, equal ones.
     """
 
-    __slots__ = ("_layer", "_made", "_rows")
+    __slots__ = ("_index", "_layer", "_made", "prefix", "rows")
 
     def __init__(self, rows: Iterable[Row], *, prefix: str = "", layer: str = "") -> None:
+        self.rows: Sequence[Row] = rows if isinstance(rows, Sequence) else list(rows)
+        self.prefix = prefix
         self._layer = layer
-        start = len(prefix.encode("utf-8", "surrogateescape"))
-        self._rows = {row.key[start:].decode("utf-8", "surrogateescape"): row for row in rows}
+        self._index: Mapping[str, Row] | None = None
         self._made: dict[str, Entry] = {}
 
-    def values_by_path(self) -> Iterable[tuple[str, bytes]]:
-        """Give path and value of every entry without making the entries."""
-        return ((path, row.value) for path, row in self._rows.items())
+    def row(self, path: str) -> Row:
+        """Give the store's row for *path*; a `KeyError` if there is none."""
+        return self._rows_by_path()[path]
+
+    def _rows_by_path(self) -> Mapping[str, Row]:
+        if self._index is None:
+            start = len(encode_key(self.prefix))
+            self._index = {decode_key(row.key[start:]): row for row in self.rows}
+        return self._index
 
     def __getitem__(self, path: str) -> Entry:
         made = self._made.get(path)
-        if made is None:  # two threads may both make it: they make equal ones
-            made = self._made[path] = Entry.from_row(self._rows[path], self._layer)
+        if made is None:
+            made = self._made[path] = Entry.from_row(self.row(path), self._layer)
         return made
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._rows)
+        return iter(self._rows_by_path())
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.rows)
 
     def __contains__(self, path: object) -> bool:
-        return path in self._rows
+        return path in self._rows_by_path()
 
     def __repr__(self) -> str:
         return f"<Entries layer={self._layer!r} of {len(self)}>"
@@ -144,7 +153,7 @@ class Snapshot(Mapping[str, Entry]):
 
     As a mapping it shows the winners, path → entry: of several layers that hold a path, the last. Equality,
     `changed_since` and the settings tree look at all entries, not at the winners alone; the order in which entries came
-    makes no difference.
+    makes no difference, and neither does the revision.
 
     Args:
         layers: Layer → path → entry, lowest layer first.
@@ -153,7 +162,8 @@ class Snapshot(Mapping[str, Entry]):
 
         cluster_id: Which cluster it came from; 0 for stores that are none.
 
-    Frozen, and therefore safe to share between threads.
+    Frozen, and therefore safe to share between threads. Nothing is computed ahead or kept: a lock around a cache would
+    be one more thing that a fork may find held.
     """
 
     layers: Mapping[str, Mapping[str, Entry]]
@@ -163,29 +173,31 @@ class Snapshot(Mapping[str, Entry]):
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", MappingProxyType(dict(self.layers)))
 
-    @cached_property
-    def _winners(self) -> Mapping[str, str]:
-        return {path: layer for layer, entries in self.layers.items() for path in entries}
-
     def __getitem__(self, path: str) -> Entry:
-        return self.layers[self._winners[path]][path]
+        for layer in reversed([*self.layers.values()]):
+            if path in layer:
+                return layer[path]
+        raise KeyError(path)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._winners)
+        return iter(dict.fromkeys(chain.from_iterable(self.layers.values())))  # each path once, in a stable order
 
     def __len__(self) -> int:
-        return len(self._winners)
+        if len(self.layers) == 1:
+            return sum(map(len, self.layers.values()))
+        return len(set(chain.from_iterable(self.layers.values())))
+
+    def __contains__(self, path: object) -> bool:
+        return any(path in layer for layer in self.layers.values())
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Snapshot):
             return NotImplemented
-        return list(self.layers) == list(other.layers) and not self.changed_since(other)
-
-    __hash__ = None  # type: ignore[assignment]  # as every mapping: equal snapshots may differ in revision
+        return [*self.layers] == [*other.layers] and not self.changed_since(other)
 
     def changed_since(self, older: Snapshot) -> frozenset[str]:
         """Give the paths whose entry differs from the one in *older*, in any layer, or is only in one of the two."""
-        names = [*self.layers, *(name for name in older.layers if name not in self.layers)]
+        names = {**self.layers, **older.layers}
         return frozenset(
             path for name in names for path in _differing(self.layers.get(name, {}), older.layers.get(name, {}))
         )
@@ -198,5 +210,13 @@ class Snapshot(Mapping[str, Entry]):
 
 
 def _differing(new: Mapping[str, Entry], old: Mapping[str, Entry]) -> Iterator[str]:
-    yield from (path for path in new if path not in old or new[path] != old[path])
+    if new is old:
+        return
+    yield from (path for path in new if path not in old or not _equal(new, old, path))
     yield from (path for path in old if path not in new)
+
+
+def _equal(new: Mapping[str, Entry], old: Mapping[str, Entry], path: str) -> bool:
+    if isinstance(new, Entries) and isinstance(old, Entries) and new.row(path) == old.row(path):
+        return True  # for protobuf's rows one call in C, where two entries would have to be made
+    return new[path] is old[path] or new[path] == old[path]

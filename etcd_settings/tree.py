@@ -3,24 +3,25 @@ Turn entries into one nested tree, by one deterministic rule.
 
 A path is split at ``/``; leaves are text. A last segment ending in ``.json``, ``.toml``, ``.yaml`` or ``.yml`` is a
 document, mounted at the segment without its suffix. Each layer makes a tree of its own; later layers win, path by path.
-The order in which entries come makes no difference, and every problem is raised at once, each with its key.
 
 It knows paths, documents and layers. It knows nothing of types, field names or etcd.
 
-The common entry, a text below a branch that is known already, costs one look-up and one assignment; whatever is special
-(documents, values with children) is set aside and settled afterwards, deepest first.
+Invariant: the order in which entries come makes no difference, neither to the tree nor to the problems, which are
+raised all at once, each with its key.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, Protocol
 
 from etcd_settings.documents import SUFFIXES, parse, split_suffix
 from etcd_settings.errors import ConflictError, EtcdSettingsError, combine
+from etcd_settings.keys import decode_key, encode_key
+from etcd_settings.nodes import Origin, Traced, Tree, as_list, branch, merge, object_in, trace
 from etcd_settings.snapshot import Entries, Entry, Snapshot
 
 __all__ = [
@@ -37,30 +38,6 @@ __all__ = [
     "object_in",
     "traced_trees",
 ]
-
-Tree: TypeAlias = dict[str, Any]
-"""Branches are dicts; leaves are `str`, `bytes` where the value is no UTF-8, or whatever a document holds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """
-    Where one value came from.
-
-    Args:
-        key: The whole key in etcd.
-
-        layer: The layer that it was read under.
-
-        revision: The revision that last wrote the key.
-
-        inside: The place within the document, such as ``pool/size``; ``""`` for the whole value.
-    """
-
-    key: str
-    layer: str
-    revision: int
-    inside: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +58,6 @@ class Explanation:
     shadowed: tuple[Origin, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Traced:
-    """A leaf that remembers its origin."""
-
-    value: Any = field(repr=False)
-    origin: Origin
-
-
 def build(snapshot: Snapshot) -> Tree:
     """
     Make one tree of all layers of *snapshot*.
@@ -98,7 +67,7 @@ def build(snapshot: Snapshot) -> Tree:
         DecodeError: A document does not parse.
         EtcdSettingsError: Problems of several kinds, all listed.
     """
-    return _merge_all(layer_trees(snapshot))
+    return _overlay(layer_trees(snapshot))
 
 
 def layer_trees(snapshot: Snapshot) -> list[Tree]:
@@ -111,268 +80,228 @@ def traced_trees(snapshot: Snapshot) -> list[Tree]:
     return _all(_Layer(entries, traced=True) for entries in snapshot.layers.values())
 
 
-def merge(lower: Tree, upper: Tree) -> Tree:
-    """
-    Lay *upper* over *lower*, path by path, changing neither.
-
-    Branches merge; anything else is replaced whole. A text below that is a JSON object is a base for a branch above it.
-    """
-    merged = dict(lower)
-    for name, value in upper.items():
-        if isinstance(value, dict) and name in merged:
-            below = object_in(merged[name])
-            merged[name] = value if below is None else merge(below, value)
-        else:
-            merged[name] = value
-    return merged
-
-
-def object_in(value: Any) -> Tree | None:
-    """Give *value* as a branch, if it is one or a text that is a JSON object; else None. Works on traced leaves too."""
-    match value:
-        case dict():
-            return value
-        case Traced(value=str() as text, origin=origin):
-            found = _json_object(text)
-            return None if found is None else _trace(found, origin)
-        case str():
-            return _json_object(value)
-    return None
-
-
-def branch(tree: Tree, path: str) -> Tree:
-    """
-    Give the branch at *path*; a missing one is empty.
-
-    Raises:
-        ConflictError: There is a value at the path, or on the way to it, and it is no JSON object.
-    """
-    node, seen = tree, ""
-    for name in filter(None, path.split("/")):
-        seen = f"{seen}/{name}".lstrip("/")
-        below = object_in(node.get(name, {}))
-        if below is None:
-            raise ConflictError(
-                [seen], "a branch was asked for, and a single value is there", mend="Ask for its parent."
-            )
-        node = below
-    return node
-
-
-def as_list(node: Mapping[str, Any], path: str = "") -> list[Any] | None:
-    """
-    Read a branch whose children are named ``0`` … ``n-1`` as a list; None if its children have other names.
-
-    Raises:
-        ConflictError: All children are numbers, but one is missing or spelled twice (``1`` and ``01``).
-    """
-    if not node or not all(name.isascii() and name.isdigit() for name in node):
-        return None
-    children = [node.get(str(index), node) for index in range(len(node))]
-    missing = [index for index, child in enumerate(children) if child is node]
-    if missing:
-        raise ConflictError(
-            [path],
-            f"a list of {len(node)} lacks its item {missing[0]}",
-            mend="Number the items 0, 1, 2 … without a gap.",
-        )
-    return children
-
-
 def explain(snapshot: Snapshot, path: str) -> Explanation:
     """Tell where the value at *path* came from, and what it shadows; raises what `build` raises."""
     names = [name for name in path.split("/") if name]
-    found = _look_up(_merge_all(traced_trees(snapshot)), names)
-    winner = found.origin if isinstance(found, Traced) else None
-    holders = (origin for entries in reversed([*snapshot.layers.values()]) for origin in _holders(entries, names))
-    return Explanation("/".join(names), winner, tuple(origin for origin in holders if origin != winner))
+    found = _look_up(_overlay(traced_trees(snapshot)), names)
+    held = [value for entries in reversed([*snapshot.layers.values()]) for value in _holders(entries, names)]
+    if isinstance(found, Traced):
+        winner, lost = found.origin, held
+    else:  # a branch, or nothing: a JSON object is no loser then, but a base that the branch stands on
+        winner, lost = None, [value for value in held if object_in(value) is None]
+    return Explanation("/".join(names), winner, tuple(value.origin for value in lost if value.origin != winner))
+
+
+class _Row(Protocol):
+    """As much of a store's row as a tree needs."""
+
+    @property
+    def key(self) -> bytes: ...
+    @property
+    def value(self) -> bytes: ...
+
+
+class _PlainRow(NamedTuple):
+    key: bytes
+    value: bytes
 
 
 class _Layer:
-    """One layer's way from entries to a tree."""
+    """
+    One layer's way from entries to a tree.
+
+    The common entry, a text below a branch that is known already, costs one look-up and one assignment. Whatever is
+    special (documents, values with children) is set aside meanwhile and settled afterwards, when all keys are known.
+    """
 
     def __init__(self, entries: Mapping[str, Entry], *, traced: bool = False) -> None:
         self.entries, self.traced = entries, traced
+        self.rows, self.prefix = _rows(entries)
         self.root: Tree = {}
-        self.branches: dict[str, Tree] = {"": self.root}
-        self.bases: dict[str, str] = {}  # where a value has children → the entry that it is in
-        self.documents: dict[str, list[str]] = {}  # where documents are mounted → the entries that they are in
-        self.problems: list[EtcdSettingsError] = []
+        self.branches: dict[bytes, Tree] = {self.prefix[:-1]: self.root}  # by what stands before the slash in a key
+        self.special: dict[str, set[str]] = {}  # place in the tree → paths of the documents and bases that claim it
+        self.problems: dict[str, EtcdSettingsError] = {}  # by the path of the entry
+        self.paths: list[str] = []
 
     def build(self) -> Tree:
-        branches, traced = self.branches, self.traced
-        for path, value in _values(self.entries):
-            parent, _, name = path.rpartition("/")
-            if not name:
-                self._directory(path, value)
-                continue
-            node = branches.get(parent)
-            if node is None:
-                node = self._grow(parent)
-                if node is None:
-                    self._empty_segment(path)
-                    continue
-            if "." in name and name.endswith(SUFFIXES):
-                self._note_document(path, name)
-            elif name in node:
-                self.bases[path] = path
-            else:
-                try:
-                    node[name] = value.decode()
-                except UnicodeDecodeError:
-                    node[name] = value  # an error only for whoever needs text
-                if traced:
-                    node[name] = Traced(node[name], self._origin(path))
-        self._settle()
+        self._place_texts()
+        if self.traced:
+            self._trace_texts()
+        # Deepest first: what is settled becomes part of the branch above it, and is copied with that one.
+        for mount in sorted(self.special, key=lambda mount: -mount.count("/")):
+            self._settle(mount)
         return self.root
 
-    def _directory(self, path: str, value: bytes) -> None:
-        if value or path.endswith("//") or path == "/":
+    def _place_texts(self) -> None:
+        # 10,000 rows pass here on every cold read, in about 4.5 ms. Rows mostly come sorted, so the branch is often the
+        # one before; and going by the key's bytes saves cutting out and decoding the path.
+        head, node = self.prefix[:-1], self.root
+        value: str | bytes
+        for row in self.rows:
+            above, _, last = row.key.rpartition(b"/")
+            if not last:
+                self._check_marker(row.key, row.value)
+                continue
+            if above != head:
+                found = self.branches.get(above)
+                if found is None:
+                    found = self._grow(above)
+                    if found is None:
+                        self._empty_segment(self._path(row.key))
+                        continue
+                head, node = above, found
+            try:
+                name, value = last.decode(), row.value.decode()
+            except UnicodeDecodeError:
+                name, value = decode_key(last), _text(row.value)
+            if name in node or ("." in name and name.endswith(SUFFIXES)):
+                self._set_aside(self._path(row.key))
+            else:
+                node[name] = value
+
+    def _grow(self, head: bytes) -> Tree | None:
+        """Make the branch for *head*; a text on the way is set aside, as its base. None for an empty segment."""
+        above, _, last = head.rpartition(b"/")
+        if not last or len(head) < len(self.prefix):
+            return None
+        node = self.branches.get(above)
+        if node is None:
+            node = self._grow(above)
+            if node is None:
+                return None
+        name = decode_key(last)
+        if name in node:
+            self._set_aside(self._path(head))
+        grown: Tree = {}
+        node[name] = self.branches[head] = grown
+        return grown
+
+    def _check_marker(self, key: bytes, value: bytes) -> None:
+        """Let an empty value at ``a/``, or at the prefix itself, pass: it marks a directory."""
+        path = self._path(key)
+        if value or "" in path.split("/")[:-1]:
             self._empty_segment(path)
 
     def _empty_segment(self, path: str) -> None:
-        self.problems.append(
-            ConflictError([self.entries[path].key], "its path has an empty segment", mend="Rename it, or delete it.")
-        )
+        reason = "its path has an empty segment"
+        self.problems[path] = ConflictError([self.entries[path].key], reason, mend="Rename it, or delete it.")
 
-    def _grow(self, path: str) -> Tree | None:
-        """Make the branch at *path*; a text on the way becomes the base of its branch. None for an empty segment."""
-        node, seen = self.root, ""
-        for name in path.split("/"):
-            if not name:
-                return None
-            seen = f"{seen}/{name}" if seen else name
-            below = node.get(name)
-            if not isinstance(below, dict):
-                if below is not None:
-                    self.bases[seen] = seen
-                below = node[name] = self.branches[seen] = {}
-            node = below
-        return node
-
-    def _note_document(self, path: str, name: str) -> None:
-        stem, _ = split_suffix(name)
-        if stem:
-            self.documents.setdefault(path[: len(path) - len(name)] + stem, []).append(path)
+    def _set_aside(self, path: str) -> None:
+        mount = _mount(path)
+        if mount.rpartition("/")[2]:
+            self.special.setdefault(mount, set()).add(path)
         else:
             self._empty_segment(path)
 
-    def _settle(self) -> None:
-        for mount in sorted(self.bases.keys() | self.documents.keys(), key=lambda path: -path.count("/")):
-            claims = sorted(self.documents.get(mount, []))
-            if mount in self.entries:
-                claims.insert(0, mount)
-            if len(claims) > 1:
-                self._conflict(claims, f"they land on one path, {mount!r}")
-            elif mount in self.branches:
-                self._base(mount, claims[0])
-            else:
-                self._mount(mount, claims[0])
+    def _trace_texts(self) -> None:
+        for head, node in self.branches.items():
+            for name, value in node.items():
+                if not isinstance(value, dict):
+                    node[name] = Traced(value, _origin(self.entries[self._path(head + b"/" + encode_key(name))]))
 
-    def _base(self, mount: str, path: str) -> None:
-        """Put the value at *path* below the children that stand at *mount*."""
-        node = self.branches[mount]
-        if path == mount:
-            text = self.entries[path].value
-            base = _json_object(text.decode("utf-8", "replace")) if text else {}
-            if base is not None and self.traced:
-                base = _trace(base, self._origin(path))
-        else:
-            value = self._parse(path)
-            if value is None:
-                return
-            base = value[0] if isinstance(value[0], dict) else None
-        if base is None:
-            child = next(other for other in sorted(self.entries) if other.startswith(f"{mount}/"))
-            self._conflict([path, child], "the first has keys below it, and its value is no JSON object")
+    def _settle(self, mount: str) -> None:
+        """Put what claims *mount* there: a single document, or the base of the branch that stands there."""
+        claims = self.special[mount]
+        if mount in self.entries and _mount(mount) == mount:
+            claims.add(mount)
+        path, *others = sorted(claims)
+        if others:
+            self._conflict([path, *others], f"they land on one path, {mount!r}")
             return
-        merged = merge(base, node)
-        node.clear()
-        node.update(merged)
-
-    def _mount(self, mount: str, path: str) -> None:
-        value = self._parse(path)
-        if value is not None:
-            parent, _, name = mount.rpartition("/")
-            self.branches[parent][name] = value[0]
-
-    def _parse(self, path: str) -> tuple[Any] | None:
-        """Give what the document holds, in a tuple since it may hold a null; None if it does not parse."""
-        entry = self.entries[path]
+        head = self.prefix + encode_key(mount)
+        node = self.branches.get(head)
         try:
-            value = parse(path, entry)
+            value = self._read(path, is_base=node is not None)
         except EtcdSettingsError as e:
-            self.problems.append(e)
-            return None
-        return (_trace(value, self._origin(path)) if self.traced else value,)
+            self.problems[path] = e
+            return
+        if node is None:
+            above, _, last = head.rpartition(b"/")
+            self.branches[above][decode_key(last)] = value
+        elif isinstance(value, dict):
+            node.update(merge(value, node))
+        else:
+            reason = "the first has keys below it, and its value is no JSON object"
+            self._conflict([path, self._first_below(mount)], reason)
+
+    def _read(self, path: str, *, is_base: bool) -> Any:
+        entry = self.entries[path]
+        value: Any
+        if is_base and not entry.value:
+            value = {}
+        elif _mount(path) == path:
+            value = object_in(_text(entry.value))
+        else:
+            value = parse(path, entry)
+        return trace(value, _origin(entry)) if self.traced else value
+
+    def _first_below(self, path: str) -> str:
+        self.paths = self.paths or sorted(self.entries)  # once, however many conflicts there are
+        return self.paths[bisect_right(self.paths, f"{path}/")]  # beyond a directory marker
 
     def _conflict(self, paths: list[str], reason: str) -> None:
-        self.problems.append(ConflictError([self.entries[path].key for path in paths], reason))
+        self.problems[paths[0]] = ConflictError([self.entries[path].key for path in paths], reason)
 
-    def _origin(self, path: str) -> Origin:
-        entry = self.entries[path]
-        return Origin(entry.key, entry.layer, entry.mod_revision)
+    def _path(self, key: bytes) -> str:
+        return decode_key(key[len(self.prefix) :])
+
+
+def _rows(entries: Mapping[str, Entry]) -> tuple[Iterable[_Row], bytes]:
+    """Give a layer's rows, and the prefix of their keys, which ends in a slash as the heads of branches need it."""
+    if isinstance(entries, Entries) and entries.prefix.endswith("/"):
+        return entries.rows, encode_key(entries.prefix)
+    return [_PlainRow(b"/" + encode_key(path), entry.value) for path, entry in entries.items()], b"/"
 
 
 def _all(layers: Iterable[_Layer]) -> list[Tree]:
     made = [(layer.build(), layer.problems) for layer in layers]
-    problems = [problem for _, found in made for problem in found]
+    problems = [found[path] for _, found in made for path in sorted(found)]
     if problems:
         raise combine(problems)
     return [tree for tree, _ in made]
 
 
-def _merge_all(trees: Iterable[Tree]) -> Tree:
-    merged: Tree = {}
-    return reduce(merge, trees, merged)
+def _overlay(trees: Iterable[Tree]) -> Tree:
+    nothing: Tree = {}
+    return reduce(merge, trees, nothing)
 
 
-def _values(entries: Mapping[str, Entry]) -> Iterable[tuple[str, bytes]]:
-    if isinstance(entries, Entries):
-        return entries.values_by_path()
-    return ((path, entry.value) for path, entry in entries.items())
+def _mount(path: str) -> str:
+    """Give the place in the tree that belongs to the entry at *path*: without a document's suffix."""
+    return split_suffix(path)[0]
 
 
-def _trace(value: Any, origin: Origin) -> Any:
-    """Trace every leaf of a document; a list counts as one leaf, because it is replaced whole."""
-    if not isinstance(value, dict):
-        return Traced(value, origin)
-    below: Callable[[str], str] = f"{origin.inside}/{{}}".format if origin.inside else str
-    return {
-        name: _trace(child, Origin(origin.key, origin.layer, origin.revision, below(name)))
-        for name, child in value.items()
-    }
-
-
-def _json_object(text: str) -> Tree | None:
-    if not text.lstrip().startswith("{"):  # cheaper than a failed parse, and most texts are none
-        return None
+def _text(value: bytes) -> str | bytes:
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
+        return value.decode()
+    except UnicodeDecodeError:
+        return value  # an error only for whoever needs text
 
 
-def _look_up(node: Any, names: list[str]) -> Any:
+def _origin(entry: Entry) -> Origin:
+    return Origin(entry.key, entry.layer, entry.mod_revision)
+
+
+def _look_up(node: Any, names: Sequence[str]) -> Any:
+    """Follow *names* down a traced tree, into lists too; None if there is nothing."""
     for name in names:
-        below = object_in(node)
-        if below is None or name not in below:
-            return None
-        node = below[name]
+        match node:
+            case Traced(value=list() as items, origin=origin):
+                below = trace({str(index): item for index, item in enumerate(items)}, origin)
+            case _:
+                below = object_in(node) or {}
+        node = below.get(name)
     return node
 
 
-def _holders(entries: Mapping[str, Entry], names: list[str]) -> Iterator[Origin]:
-    """Find every entry of one layer that holds a value for a path, the one that wins within the layer first."""
+def _holders(entries: Mapping[str, Entry], names: Sequence[str]) -> Iterator[Traced]:
+    """Find every value for a path in one layer, whichever entry it is in, the one that wins within the layer first."""
     for depth in range(len(names), 0, -1):
-        mount, rest = "/".join(names[:depth]), names[depth:]
+        mount = "/".join(names[:depth])
         for path in (mount, *(mount + suffix for suffix in SUFFIXES)):
             entry = entries.get(path)
-            if entry is None:
-                continue
-            whole = Traced(entry.value.decode("utf-8", "replace"), Origin(entry.key, entry.layer, entry.mod_revision))
-            value = whole if path == mount else _trace(parse(path, entry), whole.origin)
-            found = _look_up(value, rest) if rest else whole
-            if isinstance(found, Traced):
-                yield found.origin
+            if entry is not None and _mount(path) == mount:
+                value = _text(entry.value) if path == mount else parse(path, entry)
+                found = _look_up(trace(value, _origin(entry)), names[depth:])
+                if isinstance(found, Traced):
+                    yield found
