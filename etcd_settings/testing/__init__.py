@@ -12,14 +12,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from etcd_settings.testing.binaries import Binaries, find_binaries
-    from etcd_settings.testing.member import StartError
+    from etcd_settings.testing.cluster import EtcdCluster
+    from etcd_settings.testing.member import Member, StartError
+    from etcd_settings.testing.proxy import Proxy
     from etcd_settings.testing.server import EtcdServer
 
-__all__ = ["Binaries", "EtcdServer", "StartError", "find_binaries"]
+__all__ = ["Binaries", "EtcdCluster", "EtcdServer", "Member", "Proxy", "StartError", "find_binaries"]
 
 _HOMES = {
     "Binaries": "binaries",
+    "EtcdCluster": "cluster",
     "EtcdServer": "server",
+    "Member": "member",
+    "Proxy": "proxy",
     "StartError": "member",
     "find_binaries": "binaries",
 }

@@ -80,7 +80,8 @@ class Member:
         self.log = site.folder / f"{name}.log"
         self.start_timeout = start_timeout
         self._port = port
-        self._ports: Ports | None = None
+        self._ports: Ports | None = None  # of the first start that succeeded, and then for ever
+        self._trying = Ports(0, 0, 0)  # of the last start, whatever came of it
         self._process: GuardedProcess | None = None
 
     def __repr__(self) -> str:
@@ -173,7 +174,7 @@ class Member:
                 if "address already in use" not in error.log or self._ports is not None or attempt == PORT_ATTEMPTS - 1:
                     raise
             else:
-                self._ports = self._launched
+                self._ports = self._trying
                 return
             self._drop_process()
             self._launch(self._choose_ports())
@@ -229,6 +230,10 @@ class Member:
         """Call any method of etcd's JSON gateway as root, such as ``"cluster/member/list"``."""
         return self.site.gateway(self.endpoint).call(method, body)
 
+    def status(self) -> dict[str, Any]:
+        """Ask it for what it knows by itself (version, leader, …), without its having to ask the others."""
+        return self.site.gateway(self.endpoint, login=None).call("maintenance/status")
+
     def etcdctl(self, *args: str | bytes | Path, input: str | None = None) -> str:  # noqa: A002 - as subprocess.run has it
         """
         Run etcdctl against it, as root, and give what it printed.
@@ -237,6 +242,16 @@ class Member:
             RequestError: It failed; the reason is what it said.
         """
         return run_tool(self.site.binaries.etcdctl, args, self.site.environment([self.endpoint]), input=input)
+
+    def load(self, backup: Path) -> None:
+        """Replace the data, while it is down, by those of a backup."""
+        shutil.rmtree(self.data_dir, ignore_errors=True)
+        peers = self._peers(self.ports)
+        run_tool(
+            self.site.binaries.etcdutl,
+            (*("snapshot", "restore", backup), *self.site.identity(self.name, self.data_dir, self.ports, peers=peers)),
+            self.site.environment(),
+        )
 
     def log_tail(self, lines: int = LOG_LINES) -> str:
         """Give the last lines that it wrote."""
@@ -256,13 +271,15 @@ class Member:
     def _choose_ports(self) -> Ports:
         return Ports(client=self._port or free_port(), peer=free_port(), metrics=free_port())
 
-    def _command(self, ports: Ports) -> list[str]:
-        return self.site.command(self.name, self.data_dir, ports)
+    def _peers(self, ports: Ports) -> Mapping[str, str] | None:
+        """Tell the advertised peer URL of every member, this one's included; None if it is alone."""
+        del ports
+        return None
 
     def _launch(self, ports: Ports) -> None:
-        self._launched = ports
+        self._trying = ports
         self._process = GuardedProcess(
-            self._command(ports),
+            self.site.command(self.name, self.data_dir, ports, peers=self._peers(ports)),
             environ=self.site.environment(),
             log=self.log,
             remove=self.site.folder,
@@ -288,7 +305,7 @@ class Member:
             self._process = None
 
     def _get(self, path: str) -> bytes:
-        connection = http.client.HTTPConnection(HOST, self._launched.metrics, timeout=10)
+        connection = http.client.HTTPConnection(HOST, self._trying.metrics, timeout=10)
         try:
             connection.request("GET", path)
             return connection.getresponse().read()

@@ -23,7 +23,7 @@ from etcd_settings.testing.certificates import issue_certificates
 from etcd_settings.testing.member import Member
 from etcd_settings.testing.site import APP, PREFIX, Site
 
-__all__ = ["EtcdServer", "make_site"]
+__all__ = ["EtcdServer", "make_site", "remove_folder"]
 
 
 class EtcdServer(Member):
@@ -68,7 +68,7 @@ class EtcdServer(Member):
         start_timeout: float = 30.0,
     ) -> None:
         site = make_site(tls=tls, auth=auth, prefix=prefix, args=args, binaries=binaries)
-        self._forget = weakref.finalize(self, _remove, site.folder, os.getpid())
+        self._forget = weakref.finalize(self, remove_folder, site.folder, os.getpid())
         data = None if data_dir is None else Path(data_dir).absolute()
         super().__init__(site, name="etcd", data_dir=data, port=port, start_timeout=start_timeout)
 
@@ -89,6 +89,18 @@ class EtcdServer(Member):
         super().start()
         if self.site.auth:
             self.site.secure(self.endpoint)
+
+    def backup(self, path: str | os.PathLike[str]) -> Path:
+        """Save all that it holds to a file (`etcdctl snapshot save`)."""
+        file = Path(path).absolute()
+        self.etcdctl("snapshot", "save", file)
+        return file
+
+    def restore(self, path: str | os.PathLike[str]) -> None:
+        """Stop it, give it the data of a backup instead of its own, and start it at the same address."""
+        self.stop()
+        self.load(Path(path).absolute())
+        self.start()
 
     def close(self) -> None:
         """End it for good, and remove its folder. Closing twice is harmless."""
@@ -118,6 +130,7 @@ def make_site(
     )
 
 
-def _remove(folder: Path, owner: int) -> None:
+def remove_folder(folder: Path, owner: int) -> None:
+    """Remove a folder at the end of the process *owner*, and of no other."""
     if os.getpid() == owner:  # a forked child runs its own exit functions, and the folder is not its own
         shutil.rmtree(folder, ignore_errors=True)

@@ -82,15 +82,14 @@ class Site:
         scheme = "etcd" if self.certificates is None else "etcds"
         return f"{scheme}://{user}{','.join(endpoints)}{quote(self.prefix)}{query}"
 
-    def gateway(self, endpoint: str, login: tuple[str, str] = ROOT) -> Gateway:
+    def gateway(self, endpoint: str, login: tuple[str, str] | None = ROOT) -> Gateway:
         """Give a way to call that member as somebody; who is ignored without *auth*."""
         context = None if self.certificates is None else self.certificates.gateway_context()
         return Gateway(endpoint, context=context, login=login if self.auth else None)
 
     def secure(self, endpoint: str) -> None:
         """Make the users and the role, and switch authentication on; nothing happens if that was done before."""
-        context = None if self.certificates is None else self.certificates.gateway_context()
-        gateway = Gateway(endpoint, context=context)
+        gateway = self.gateway(endpoint, login=None)
         try:
             gateway.call("auth/user/add", {"name": ROOT[0], "password": ROOT[1]})
         except RequestError:
@@ -134,14 +133,11 @@ class Site:
             peers: Name → advertised peer URL of every member; None if it is alone.
         """
         client = f"{self.scheme}://{HOST}:{ports.client}"
-        peer = f"http://{HOST}:{ports.peer}"
-        everybody = peers or {name: peer}
         return [
             str(self.binaries.etcd),
-            *("--name", name, "--data-dir", str(data)),
+            *self.identity(name, data, ports, peers=peers),
             *("--listen-client-urls", client, "--advertise-client-urls", client),
-            *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", everybody[name]),
-            *("--initial-cluster", ",".join(f"{member}={url}" for member, url in everybody.items())),
+            *("--listen-peer-urls", f"http://{HOST}:{ports.peer}"),
             # Plain text whatever the clients speak: health and figures need no certificate.
             *("--listen-metrics-urls", f"http://{HOST}:{ports.metrics}"),
             *("--logger", "zap", "--log-outputs", "stderr", "--bcrypt-cost", "4"),
@@ -150,6 +146,15 @@ class Site:
             *(("--unsafe-no-fsync",) if self.binaries.version >= (3, 5) and self.folder in data.parents else ()),
             *self._certificate_flags(),
             *self.args,
+        ]
+
+    def identity(self, name: str, data: Path, ports: Ports, *, peers: Mapping[str, str] | None = None) -> list[str]:
+        """Make those flags of `command` that say who a member is: a restored backup must be told, too."""
+        everybody = peers or {name: f"http://{HOST}:{ports.peer}"}
+        return [
+            *("--name", name, "--data-dir", str(data)),
+            *("--initial-advertise-peer-urls", everybody[name]),
+            *("--initial-cluster", ",".join(f"{member}={url}" for member, url in everybody.items())),
         ]
 
     def _certificate_options(self) -> dict[str, str]:
