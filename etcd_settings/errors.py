@@ -26,6 +26,7 @@ __all__ = [
     "PermissionDeniedError",
     "RejectedUpdateError",
     "RequestError",
+    "RestoredError",
     "TLSError",
     "UnavailableError",
     "combine",
@@ -234,6 +235,20 @@ class CompactedError(EtcdSettingsError):
         super().__init__(
             f"The history{bound} has been compacted away. Read the present state anew and go on from there."
         )
+
+
+class RestoredError(CompactedError):
+    """
+    The cluster was restored from a backup, or is another one: what was known of its history does not hold any more.
+
+    Attributes:
+        revision: The revision that the cluster is at now; None if it is another cluster.
+    """
+
+    def __init__(self, revision: int | None = None) -> None:
+        super().__init__(revision)
+        state = "Another cluster answers now" if revision is None else f"The cluster is back at revision {revision}"
+        self.args = (f"{state}: it was restored from a backup. Read the present state anew and go on from there.",)
 
 
 class MessageTooLargeError(EtcdSettingsError):

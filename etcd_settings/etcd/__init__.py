@@ -1,6 +1,8 @@
 """A client of etcd's v3 API, usable by itself: small, synchronous, fork-safe, and without grpcio."""
 
 from etcd_settings.etcd.client import Client
+from etcd_settings.etcd.feed import Batch, Event
 from etcd_settings.etcd.requests import Compare, Delete, Get, Put, TxnResult
+from etcd_settings.etcd.watch import Watch
 
-__all__ = ["Client", "Compare", "Delete", "Get", "Put", "TxnResult"]
+__all__ = ["Batch", "Client", "Compare", "Delete", "Event", "Get", "Put", "TxnResult", "Watch"]

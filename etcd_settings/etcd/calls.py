@@ -66,7 +66,7 @@ class Calls:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.endpoints = Endpoints(connection)
-        self._identity = Identity(connection)
+        self.identity = Identity(connection)
 
     def deadline(self, timeout: float | None) -> float:
         """Turn a timeout in seconds, None for the connection's, into a time on `time.monotonic`'s clock."""
@@ -94,39 +94,24 @@ class Calls:
             answer = self._as_ourselves(f"/etcdserverpb.{path}", request.SerializeToString(), purpose, deadline)
             return message(answer_class).FromString(answer)
         except StatusReceived as e:
-            problem = self._problem(e, purpose)
+            problem = self.problem(e, purpose)
         except MalformedMessage:
             endpoint = self.endpoints.preferred
             problem = UnavailableError({endpoint: "its answer is no etcd message"}, action=str(purpose))
         raise problem  # outside of the handlers, so that no context holds what came over the wire
 
-    def close(self) -> None:
-        """Drop all connections; calls under way end with a `ClosedError`."""
-        self.endpoints.close()
+    def metadata(self, deadline: float) -> list[tuple[str, str]]:
+        """Give the metadata that names us; raises what fetching a token raises."""
 
-    def _as_ourselves(self, path: str, request: bytes, purpose: Purpose, deadline: float) -> bytes:
         def authenticate(path: str, request: bytes) -> bytes:
             return self.endpoints.call(path, request, deadline=deadline, action="authenticating")
 
-        for is_last in (False, True):
-            metadata = self._identity.metadata(authenticate)
-            try:
-                return self.endpoints.call(
-                    path,
-                    request,
-                    metadata=metadata,
-                    deadline=deadline,
-                    mutation=purpose.access == "write",
-                    action=str(purpose),
-                )
-            except StatusReceived as e:
-                # A refused token means that nothing was done, so a write may be repeated too.
-                if is_last or not self._identity.forget(e):
-                    raise
-        raise AssertionError  # the loop returns or raises
+        return self.identity.metadata(authenticate)
 
-    def _problem(self, refusal: StatusReceived, purpose: Purpose) -> EtcdSettingsError:
+    def problem(self, refusal: StatusReceived, purpose: Purpose) -> EtcdSettingsError:
+        """Say in the library's words why etcd refused."""
         endpoint, user = refusal.endpoint, self._connection.user
+        reason = refusal.message
         match refusal.status:
             case Status.PERMISSION_DENIED:
                 return PermissionDeniedError(
@@ -138,12 +123,32 @@ class Calls:
                 )
             case Status.UNAUTHENTICATED:
                 return AuthenticationError(endpoint=endpoint, user=user)
-            case Status.INVALID_ARGUMENT if "user name is empty" in refusal.message:
+            case Status.INVALID_ARGUMENT if "user name is empty" in reason:
                 return AuthenticationError(endpoint=endpoint, user=user)
-            case Status.OUT_OF_RANGE if "compacted" in refusal.message:
+            case Status.OUT_OF_RANGE if "compacted" in reason:
                 return CompactedError()
-            case Status.INVALID_ARGUMENT | Status.RESOURCE_EXHAUSTED if "larger" in refusal.message or (
-                "request is too large" in refusal.message
-            ):
+            case Status.INVALID_ARGUMENT | Status.RESOURCE_EXHAUSTED if "larger" in reason or "too large" in reason:
                 return MessageTooLargeError("request")
-        return RequestError(endpoint=endpoint, status=refusal.status.name, reason=refusal.message)
+        return RequestError(endpoint=endpoint, status=refusal.status.name, reason=reason)
+
+    def close(self) -> None:
+        """Drop all connections; calls under way end with a `ClosedError`."""
+        self.endpoints.close()
+
+    def _as_ourselves(self, path: str, request: bytes, purpose: Purpose, deadline: float) -> bytes:
+        for is_last in (False, True):
+            metadata = self.metadata(deadline)
+            try:
+                return self.endpoints.call(
+                    path,
+                    request,
+                    metadata=metadata,
+                    deadline=deadline,
+                    mutation=purpose.access == "write",
+                    action=str(purpose),
+                )
+            except StatusReceived as e:
+                # A refused token means that nothing was done, so a write may be repeated too.
+                if is_last or not self.identity.forget(e):
+                    raise
+        raise AssertionError  # the loop returns or raises

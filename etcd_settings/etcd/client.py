@@ -13,9 +13,11 @@ from typing import Any, Self
 
 from etcd_settings.connection import Connection
 from etcd_settings.etcd.calls import Calls, Purpose
+from etcd_settings.etcd.feed import Feed
 from etcd_settings.etcd.messages import message
 from etcd_settings.etcd.reading import read
 from etcd_settings.etcd.requests import Compare, Get, Request, TxnResult, span
+from etcd_settings.etcd.watch import Watch
 from etcd_settings.keys import decode_key, encode_key
 from etcd_settings.snapshot import Entry, Snapshot
 
@@ -122,6 +124,30 @@ class Client:
         access = "read" if all(isinstance(each, Get) for each in requests) else "write"
         purpose = Purpose(access, encode_key(requests[0].key if requests else ""))
         return TxnResult.from_message(self._kv("Txn", fields, purpose, timeout))
+
+    def watch(self, prefix_or_key: str | bytes, *, prefix: bool = True, start_revision: int | None = None) -> Watch:
+        """
+        Watch what happens to a prefix, or with ``prefix=False`` to one key.
+
+        Args:
+            prefix_or_key: What to watch.
+
+            prefix: Whether it is a prefix.
+
+            start_revision: The first revision to tell of, even if it is past; None tells of what comes from now on.
+
+        Returns:
+            An iterator of batches, one for each revision, that resumes by itself. Close it from any thread.
+
+        Raises:
+            CompactedError: *start_revision*, or what comes next, is compacted away.
+        """
+        place = span(prefix_or_key, prefix=prefix)
+        feed = Feed(
+            place["key"], place.get("range_end", b""), None if start_revision is None else max(start_revision - 1, 0)
+        )
+        purpose = Purpose("read", encode_key(prefix_or_key), is_prefix=prefix)
+        return Watch(self._calls, [feed], purpose)
 
     def close(self) -> None:
         """Drop all connections; calls under way end with a `ClosedError`."""

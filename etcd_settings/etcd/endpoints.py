@@ -24,7 +24,7 @@ from etcd_settings.etcd.http2 import Http2Connection
 from etcd_settings.etcd.tls import make_context
 from etcd_settings.etcd.wire import Wire, split_endpoint
 
-__all__ = ["Endpoints"]
+__all__ = ["ELSEWHERE", "Endpoints"]
 
 _MAX_IDLE = 4
 """Idle connections kept for each endpoint. More callers at once get more connections, which are closed after use."""
@@ -35,7 +35,7 @@ _ROUNDS = 3
 _BACKOFF = 0.1
 """Seconds, at most, between the first two rounds; twice as many each time, with full jitter."""
 
-_ELSEWHERE = {
+ELSEWHERE = {
     Status.CANCELLED,
     Status.UNKNOWN,
     Status.DEADLINE_EXCEEDED,
@@ -62,6 +62,9 @@ class Endpoints:
         self._order = list(connection.endpoints)
         self._pools = {endpoint: _Pool(endpoint, connection) for endpoint in self._order}
         self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._pools)
 
     @property
     def preferred(self) -> str:
@@ -106,7 +109,7 @@ class Endpoints:
             try:
                 answer = self._attempt(endpoint, path, message, metadata, deadline, patience)
             except StatusReceived as e:
-                if e.status not in _ELSEWHERE:
+                if e.status not in ELSEWHERE:
                     self._prefer(endpoint)
                     e.endpoint = endpoint
                     raise
@@ -119,6 +122,28 @@ class Endpoints:
             if mutation and getattr(failures[endpoint], "sent", False):
                 break
         raise self._verdict(failures, action, mutation=mutation)
+
+    @contextmanager
+    def dedicated(self, endpoint: str) -> Generator[Http2Connection]:
+        """
+        Lend a new connection to *endpoint* that nobody else will use, for a stream.
+
+        Raises:
+            CallFailed: Nobody answered there within the connection's ``connect_timeout``.
+            TLSError: It was not trusted, or did not trust us.
+            ClosedError: `close` was called.
+        """
+        if self._closed:
+            raise ClosedError("Client")
+        with self._pools[endpoint].connection(
+            time.monotonic() + self._connection.timeout, dedicated=True
+        ) as connection:
+            yield connection
+
+    def pass_over(self, endpoint: str) -> None:
+        """Ask the one after *endpoint* first from now on."""
+        if self._order[0] == endpoint:
+            self._order = [*self._order[1:], endpoint]
 
     def close(self) -> None:
         """Drop every connection; calls under way end with a `ClosedError`."""
@@ -182,9 +207,9 @@ class _Pool:
         _POOLS.add(self)
 
     @contextmanager
-    def connection(self, deadline: float) -> Generator[Http2Connection]:
+    def connection(self, deadline: float, *, dedicated: bool = False) -> Generator[Http2Connection]:
         """Lend a connection, which is the borrower's alone until it comes back."""
-        connection = self._take_idle() or self._connect(deadline)
+        connection = (None if dedicated else self._take_idle()) or self._connect(deadline)
         self._busy.add(connection)
         try:
             yield connection

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import NoReturn, ParamSpec, TypeVar
 
 import h2.config
 import h2.connection
@@ -27,7 +27,7 @@ from etcd_settings.errors import TLSError
 from etcd_settings.etcd.grpc import CallFailed, Deframer, NoAnswer, frame, read_status
 from etcd_settings.etcd.wire import Wire
 
-__all__ = ["Http2Connection"]
+__all__ = ["PING_INTERVAL", "Http2Connection"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,6 +37,12 @@ _WINDOW = 16 << 20
 
 _MAX_UNSENT = 1 << 20
 """Bytes of a request that may wait for the socket. Twice as many are the answers to a flood of PINGs or SETTINGS."""
+
+PING_INTERVAL = 6.0
+"""Seconds of silence on an open stream after which the other side is asked whether it is still there."""
+
+_PING_PATIENCE = 3.0
+"""Seconds that it may take to answer."""
 
 _MAX_IDLE = 20.0
 """Seconds after which an unused connection is not trusted any more: something on the way may have forgotten it."""
@@ -104,8 +110,10 @@ class Http2Connection:
                 h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: 1 << 16,
             },
         )
-        self._greeted = self._usable = self._goodbye = self._interrupted = False
-        self._used_at = time.monotonic()
+        self._greeted = self._usable = self._goodbye = self._interrupted = self._wants_calm = False
+        self._used_at = self._heard_at = time.monotonic()
+        self._pinged_at: float | None = None
+        self.ping_interval = PING_INTERVAL
         self._call: _Call | None = None
 
     @_foreign_errors_end_here(sent=False)
@@ -157,18 +165,67 @@ class Http2Connection:
             StatusReceived: The server answered with an error.
             MessageTooLargeError: The answer passes the limit.
         """
-        self._usable = False
-        call = self._call = _Call(self._h2.get_next_available_stream_id(), Deframer(self._max_message))
         timeout = f"{max(int((deadline - time.monotonic()) * 1000), 1)}m"
-        headers = [(":path", path), *self._headers, ("grpc-timeout", timeout), *metadata]
-        self._h2.send_headers(call.stream, headers)
-        sent = self._send_body(call, frame(message), deadline, patience)
+        call = self._open(path, [("grpc-timeout", timeout), *metadata])
+        sent = self._send(call, message, deadline, patience, is_last=True)
         while not call.ended:
             self._pump(_next(deadline, patience))
         self._wire.flush(self._outgoing)
         self._usable = sent and call.is_clean and not self._goodbye and not self._outgoing
         self._call, self._used_at = None, time.monotonic()
         return call.answer()
+
+    @_foreign_errors_end_here(sent=True)
+    def open(self, path: str, *, metadata: Iterable[tuple[str, str]] = ()) -> None:
+        """
+        Open a stream on which messages go both ways, with `send` and `receive`, until one side ends it.
+
+        The connection is good for this stream alone; nothing goes out before the first message.
+        """
+        self._open(path, metadata)
+
+    @_foreign_errors_end_here(sent=True)
+    def send(self, message: bytes, *, deadline: float) -> None:
+        """
+        Send a message on the open stream.
+
+        Raises:
+            CallFailed: It could not be sent in time, or the stream is at its end.
+            StatusReceived: The server ended it with an error.
+        """
+        call = self._opened()
+        if not self._send(call, message, deadline, None, is_last=False):
+            call.raise_end()
+
+    @_foreign_errors_end_here(sent=True)
+    def receive(self, *, deadline: float) -> list[bytes]:
+        """
+        Wait for messages on the open stream; none if the deadline passes first.
+
+        While nothing comes, a PING goes out every 6 seconds and must be acknowledged within 3. The kernel of a stopped
+        or cut-off machine goes on acknowledging TCP, so nothing else would tell. Etcd refuses PINGs more often than
+        every 5 seconds (``--grpc-keepalive-min-time``).
+
+        Raises:
+            CallFailed: The stream broke, or the other side is silent.
+            StatusReceived: The server ended the stream with an error.
+        """
+        call = self._opened()
+        while not (messages := call.take_messages()):
+            if call.ended:
+                call.raise_end()
+            wait_until = min(deadline, self._ping_if_due())
+            try:
+                self._pump(wait_until)
+            except TimeoutError:
+                if time.monotonic() >= deadline:
+                    break
+        return messages
+
+    @property
+    def wants_calm(self) -> bool:
+        """Whether the other side complained of too many PINGs."""
+        return self._wants_calm
 
     @property
     def is_reusable(self) -> bool:
@@ -197,6 +254,30 @@ class Http2Connection:
         self._usable = False
         self._wire.close()
 
+    def _open(self, path: str, metadata: Iterable[tuple[str, str]]) -> _Call:
+        self._usable = False
+        call = self._call = _Call(self._h2.get_next_available_stream_id(), Deframer(self._max_message))
+        self._h2.send_headers(call.stream, [(":path", path), *self._headers, *metadata])
+        return call
+
+    def _opened(self) -> _Call:
+        if self._call is None:
+            raise RuntimeError("no stream is open on this connection")
+        return self._call
+
+    def _ping_if_due(self) -> float:
+        """Send a PING if it is time; returns when to look again."""
+        now = time.monotonic()
+        if self._pinged_at is not None:
+            if now >= self._pinged_at + _PING_PATIENCE:
+                raise CallFailed(f"it did not acknowledge a PING within {_PING_PATIENCE:g} s", sent=True)
+            return self._pinged_at + _PING_PATIENCE
+        if now >= self._heard_at + self.ping_interval:
+            self._h2.ping(b"settings")
+            self._pinged_at = now
+            return now + _PING_PATIENCE
+        return self._heard_at + self.ping_interval
+
     def _hear_greeting(self, deadline: float) -> None:
         try:
             self._pump(deadline)
@@ -209,13 +290,13 @@ class Http2Connection:
     def _look(self) -> None:
         self._pump(0.0)
 
-    def _send_body(self, call: _Call, body: bytes, deadline: float, patience: float | None) -> bool:
-        """Send as much as the other side takes; False if it answered before it had everything."""
-        rest = memoryview(body)
+    def _send(self, call: _Call, message: bytes, deadline: float, patience: float | None, *, is_last: bool) -> bool:
+        """Send as much as the other side takes; False if it ended the call before it had everything."""
+        rest = memoryview(frame(message))
         while rest and not call.ended:
             room = min(self._h2.local_flow_control_window(call.stream), self._h2.max_outbound_frame_size, len(rest))
             if room > 0 and len(self._outgoing) < _MAX_UNSENT:
-                self._h2.send_data(call.stream, rest[:room].tobytes(), end_stream=room == len(rest))
+                self._h2.send_data(call.stream, rest[:room].tobytes(), end_stream=is_last and room == len(rest))
                 self._outgoing += self._h2.data_to_send()
                 rest = rest[room:]
             else:
@@ -228,6 +309,8 @@ class Http2Connection:
         received = self._wire.exchange(self._outgoing, deadline)
         if self._interrupted:
             raise CallFailed("it was interrupted", sent=True)
+        if received:
+            self._heard_at = time.monotonic()
         for event in self._h2.receive_data(received) if received else ():
             self._take(event)
         self._outgoing += self._h2.data_to_send()
@@ -238,8 +321,11 @@ class Http2Connection:
         match event:
             case h2.events.RemoteSettingsChanged():
                 self._greeted = True
-            case h2.events.ConnectionTerminated(last_stream_id=last):
+            case h2.events.PingAckReceived():
+                self._pinged_at = None
+            case h2.events.ConnectionTerminated(last_stream_id=last, error_code=code):
                 self._goodbye = True
+                self._wants_calm = code == h2.errors.ErrorCodes.ENHANCE_YOUR_CALM
                 if self._call is not None and not self._call.ended:
                     raise CallFailed("it said goodbye (GOAWAY)", sent=self._call.stream <= (last or 0))
             case h2.events.DataReceived(stream_id=stream, flow_controlled_length=length):
@@ -273,6 +359,15 @@ class _Call:
                 self.ended = self.is_clean = True
             case h2.events.StreamReset(error_code=code) if not self.ended:
                 self._reset(code)
+
+    def take_messages(self) -> list[bytes]:
+        """Give the messages that came since the last time."""
+        messages, self._messages = self._messages, []
+        return messages
+
+    def raise_end(self) -> NoReturn:
+        """Tell why a stream that should go on has ended."""
+        raise read_status(self._headers) or CallFailed("it ended the stream", sent=True)
 
     def answer(self) -> bytes:
         """Give the one message that a unary call is answered with."""

@@ -59,8 +59,12 @@ class Identity:
         """Drop the token if *refusal* was about it; True if it is worth trying again with another."""
         if not any(words in refusal.message for words in _ABOUT_THE_TOKEN):
             return False
-        self._token, self._is_off = None, False
+        self.renew()
         return self._connection.user is not None
+
+    def renew(self) -> None:
+        """Drop the token, so that the next call fetches another."""
+        self._token, self._is_off = None, False
 
     def _fetch(self, user: str, authenticate: Callable[[str, bytes], bytes]) -> str:
         request = message("AuthenticateRequest")(name=user, password=self._connection.read_password() or "")

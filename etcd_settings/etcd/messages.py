@@ -109,6 +109,34 @@ message TxnResponse {
   repeated ResponseOp responses = 3;
 }
 
+message Event {                         // mvccpb
+  int32 type = 1;                       // PUT = 0, DELETE = 1
+  KeyValue kv = 2;
+}
+message WatchRequest {
+  oneof request_union {
+    WatchCreateRequest create_request = 1;
+  }
+}
+message WatchCreateRequest {
+  bytes key = 1;
+  bytes range_end = 2;
+  int64 start_revision = 3;
+  bool progress_notify = 4;
+  int64 watch_id = 7;
+  bool fragment = 8;
+}
+message WatchResponse {
+  ResponseHeader header = 1;
+  int64 watch_id = 2;
+  bool created = 3;
+  bool canceled = 4;
+  int64 compact_revision = 5;
+  string cancel_reason = 6;
+  bool fragment = 7;
+  repeated Event events = 11;
+}
+
 message AuthenticateRequest {
   string name = 1;
   string password = 2;

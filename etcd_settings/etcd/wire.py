@@ -41,6 +41,7 @@ class Wire:
 
     def __init__(self, sock: socket.socket, endpoint: str) -> None:
         self._socket, self._endpoint = sock, endpoint
+        self._closed = False
         sock.setblocking(False)
         self._tls: ssl.SSLObject | None = None
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -146,6 +147,7 @@ class Wire:
 
     def close(self) -> None:
         """Close without a word to the other side. Safe to repeat, and in a forked child."""
+        self._closed = True
         self._selector.close()
         for sock in (self._socket, self._waker, self._woken):
             with suppress(OSError):
@@ -161,6 +163,8 @@ class Wire:
         raise CallFailed(reason, sent=False)
 
     def _exchange(self, outgoing: bytearray, deadline: float | None) -> bytes:
+        if self._closed:
+            raise ConnectionError("the connection was dropped")  # by a fork: the parent goes on using it
         if outgoing:
             self._send(outgoing)
         interest = selectors.EVENT_READ | (selectors.EVENT_WRITE if outgoing else 0)

@@ -90,7 +90,7 @@ def test_a_transaction_takes_the_branch_that_its_comparisons_choose(client: Clie
         Compare.lease(APP + "a", "==", 0),
         Compare.mod_revision(APP, "<", revision + 1, prefix=True),
     ]
-    success = [Put(APP + "b", "2"), Get(APP, prefix=True)]
+    success: list[Put | Get | Delete] = [Put(APP + "b", "2"), Get(APP, prefix=True)]
     failure = [Delete(APP, prefix=True)]
 
     first = client.txn(compare=compare, success=success, failure=failure)

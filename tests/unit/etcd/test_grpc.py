@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,9 +19,7 @@ def test_messages_survive_however_the_stream_is_cut(messages: list[bytes], cuts:
     edges = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
     deframer = Deframer(limit=100)
 
-    received = [
-        message for start, end in zip(edges, edges[1:], strict=False) for message in deframer.feed(stream[start:end])
-    ]
+    received = [message for start, end in pairwise(edges) for message in deframer.feed(stream[start:end])]
 
     assert messages == received
     assert deframer.is_empty
