@@ -1,0 +1,138 @@
+"""
+Keep entries in this process.
+
+Revisions count as etcd counts them: a store starts at revision 1, every write raises it by one, a deletion too if there
+was something to delete, and a key that is created again starts at version 1.
+
+It knows keys and revisions. It knows nothing of leases' time, watches or other processes.
+
+Invariant: `_keys` is sorted, and every key in it has a row. A key is therefore added to the rows first and taken from
+them last: a fork in the middle of a write leaves a child with either the old state or the new.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from etcd_settings.errors import ConfigurationError
+from etcd_settings.forks import tell_after_fork
+from etcd_settings.keys import ALL_KEYS, encode_key, range_end
+from etcd_settings.snapshot import Entries, Snapshot
+
+__all__ = ["MemoryStore"]
+
+
+class MemoryStore:
+    """
+    An in-process store: for tests, and for work without etcd.
+
+    Keys are whole keys, as in etcd: ``store.put("/config/app/debug", "true")``. Reading costs what is read, whatever
+    else the store holds. Thread-safe; a fork copies it.
+    """
+
+    def __init__(self) -> None:
+        self._keys: list[bytes] = []
+        self._rows: dict[bytes, _Row] = {}
+        self._revision = 1
+        self._lock = threading.Lock()  # held for a few steps in memory, never over I/O
+        tell_after_fork(self)
+
+    @classmethod
+    def shared(cls, name: str) -> MemoryStore:
+        """Give the process's store of that name; the same name gives the same store."""
+        with _shared.lock:
+            store = _shared.stores.get(name)
+            if store is None:
+                store = _shared.stores[name] = cls()
+            return store
+
+    @property
+    def endpoint(self) -> str | None:
+        """Always ``"memory"``: there is nobody else."""
+        return "memory"
+
+    @property
+    def revision(self) -> int:
+        """The revision of the last write."""
+        return self._revision
+
+    def read(self, layers: Mapping[str, str], *, timeout: float) -> Snapshot:  # noqa: ARG002  # nothing here can take long
+        """Read all entries under all layers, at one revision."""
+        with self._lock:
+            rows = {layer: list(self._under(encode_key(prefix))) for layer, prefix in layers.items()}
+            revision = self._revision
+        return Snapshot(
+            {layer: Entries(rows[layer], prefix=prefix, layer=layer) for layer, prefix in layers.items()}, revision
+        )
+
+    def put(self, key: str | bytes, value: str | bytes, *, lease: int = 0) -> int:
+        """Write one key; gives the revision of the write."""
+        name, content = _key(key), value.encode() if isinstance(value, str) else bytes(value)
+        with self._lock:
+            old, revision = self._rows.get(name), self._revision + 1
+            created, version = (revision, 1) if old is None else (old.create_revision, old.version + 1)
+            self._rows[name] = _Row(name, content, created, revision, version, lease)
+            if old is None:
+                insort(self._keys, name)
+            self._revision = revision
+            return revision
+
+    def delete(self, key: str | bytes) -> int:
+        """Delete one key; gives how many there were, 0 or 1."""
+        name = _key(key)
+        with self._lock:
+            if name not in self._rows:
+                return 0
+            del self._keys[bisect_left(self._keys, name)]
+            del self._rows[name]
+            self._revision += 1
+            return 1
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to give back, and a shared store outlives those who read it."""
+
+    def after_fork(self) -> None:
+        """Replace the lock, which a thread of the parent may have held."""
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<MemoryStore of {len(self._rows)} keys at revision {self._revision}>"
+
+    def _under(self, prefix: bytes) -> Iterator[_Row]:
+        end = range_end(prefix)
+        stop = len(self._keys) if end == ALL_KEYS else bisect_left(self._keys, end)
+        return (self._rows[key] for key in self._keys[bisect_left(self._keys, prefix) : stop])
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    key: bytes
+    value: bytes = field(repr=False)
+    create_revision: int
+    mod_revision: int
+    version: int
+    lease: int
+
+
+class _Shared:
+    """The process's stores by name."""
+
+    def __init__(self) -> None:
+        self.stores: dict[str, MemoryStore] = {}
+        self.lock = threading.Lock()
+        tell_after_fork(self)
+
+    def after_fork(self) -> None:
+        self.lock = threading.Lock()
+
+
+_shared = _Shared()
+
+
+def _key(key: str | bytes) -> bytes:
+    if not key:
+        raise ConfigurationError("A key has at least one character: etcd refuses an empty one.")
+    return encode_key(key)
