@@ -1,0 +1,403 @@
+"""
+Keep one snapshot fresh.
+
+A cache stands between a store and everyone who asks for settings. While the snapshot is younger than *ttl* it answers
+from memory; afterwards one caller reads again and the others wait for that result. When reading fails, the old snapshot
+is served, the outage is logged once, and the next attempt waits.
+
+It knows ages, and what to do when a read fails. It knows nothing of etcd, key names or types.
+
+Invariant: everything that a reader sees is in one frozen state, which is swapped by one reference and never edited.
+Only the one that reads from the store swaps it, and `dict.setdefault`, which is atomic, decides who that is. So there
+is no lock: nothing to be inherited locked by a child process, to be held across a greenlet's switch, or to deadlock
+with a signal handler.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias, TypeVar
+
+from cachetools import TTLCache
+
+from etcd_settings.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    EtcdSettingsError,
+    PermissionDeniedError,
+    TLSError,
+    UnavailableError,
+)
+from etcd_settings.forks import tell_after_fork
+from etcd_settings.snapshot import Snapshot
+
+__all__ = ["CLOCK", "Cache", "Clock", "Held", "Policy", "State"]
+
+log = logging.getLogger("etcd_settings")
+
+Kind: TypeAlias = Literal["read", "last_good", "empty"]
+
+_REFUSALS = (AuthenticationError, ConfigurationError, PermissionDeniedError, TLSError)
+"""Failures that no waiting mends: they are logged as errors, an outage as a warning."""
+
+
+_FIRST_DELAY = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """
+    Where a cache takes time and chance from.
+
+    Args:
+        timer: Seconds that only rise.
+
+        wall: Seconds since 1970, for people to read.
+
+        chance: A number from 0 to 1, anew at each call; it spreads attempts over time.
+    """
+
+    timer: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+    chance: Callable[[], float] = random.random
+
+
+CLOCK = Clock()
+"""The real one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """
+    How long a snapshot is good.
+
+    Args:
+        ttl: For how many seconds it is served without a thought.
+
+        max_stale: How many seconds after it was read it may be served at most, when reading fails; None: for ever.
+    """
+
+    ttl: float = 30.0
+    max_stale: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """
+    A snapshot that can be served.
+
+    Args:
+        snapshot: What is served.
+
+        read_at: When it was asked for, on the timer.
+
+        fresh: Holds something until the TTL is over.
+
+        kind: ``"read"`` from the store; ``"last_good"``, saved by an earlier process; ``"empty"``, made up for settings
+            that may be missing.
+    """
+
+    snapshot: Snapshot
+    read_at: float
+    fresh: TTLCache[str, bool] = field(repr=False)
+    kind: Kind = "read"
+
+    @property
+    def is_fresh(self) -> bool:
+        # A look-up with `in` changes nothing in a TTLCache, and after construction we do nothing else: hence no lock.
+        return "snapshot" in self.fresh
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """
+    What has been failing since the last good read.
+
+    Args:
+        error: Why the last attempt failed.
+
+        failures: How many attempts failed.
+
+        retry_at: Before this time on the timer nobody tries who can be served otherwise.
+
+        logged: The kinds of errors that were logged, so that each is logged once.
+    """
+
+    error: Exception
+    failures: int
+    retry_at: float
+    logged: frozenset[type[Exception]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """
+    All that a cache knows.
+
+    Args:
+        since: When its name changed last, in seconds since 1970.
+
+        held: What can be served; None before the first good read.
+
+        outage: What fails at present; None if the last attempt succeeded.
+
+        regressed: The last read gave an older revision than the one held.
+    """
+
+    since: float
+    held: Held | None = None
+    outage: Outage | None = None
+    regressed: bool = False
+
+    @property
+    def name(self) -> Literal["empty", "fresh", "stale", "last_good"]:
+        """``"empty"``, ``"fresh"``, ``"stale"`` or ``"last_good"``, as in `Status.state`."""
+        if self.held is None or self.held.kind == "empty":
+            return "empty"
+        if self.held.kind == "last_good":
+            return "last_good"
+        return "stale" if self.outage else "fresh"
+
+
+class Cache:
+    """
+    Serve one snapshot to everybody.
+
+    Thread-safe and fork-safe. It works under gevent, also if gevent patches after the cache was made.
+
+    Args:
+        read: Reads a snapshot in at most the given number of seconds.
+
+        policy: How long a snapshot is good.
+
+        name: What is read, for the log; must not contain a password.
+
+        substitute: Asked for something to serve when reading failed and nothing is held, or nothing that may still be
+            served; may give None. It must not raise.
+
+        accepted: Told of every snapshot that was read and is now served. It must not raise.
+
+        clock: Time and chance.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[float], Snapshot],
+        policy: Policy,
+        *,
+        name: str,
+        substitute: Callable[[Exception], Held | None] = lambda _: None,
+        accepted: Callable[[Snapshot], None] = lambda _: None,
+        clock: Clock = CLOCK,
+    ) -> None:
+        self._read, self._policy, self._name, self._clock = read, policy, name, clock
+        self._substitute, self._accepted = substitute, accepted
+        self._state = State(since=clock.wall())
+        self._is_closed = False
+        self._flights: dict[None, _Flight] = {}  # the read under way, or nothing
+        tell_after_fork(self)
+
+    @property
+    def state(self) -> State:
+        """What is known at this moment; whole, and never changing."""
+        return self._state
+
+    def hold(self, snapshot: Snapshot, *, age: float = 0.0, kind: Kind = "read", ttl: float | None = None) -> Held:
+        """Make a snapshot servable; only one that was just read counts as fresh."""
+        fresh: TTLCache[str, bool] = TTLCache(1, self._policy.ttl if ttl is None else ttl, self._clock.timer)
+        fresh["snapshot"] = True
+        return Held(snapshot, self._clock.timer() - age, fresh, kind)
+
+    def peek(self, max_age: float | None = None) -> Snapshot | None:
+        """Give the snapshot if that takes no I/O: it is fresh, or stands in for one while the next attempt waits."""
+        state, now = self._state, self._clock.timer()
+        held, outage = state.held, state.outage
+        if held is None:
+            return None
+        if held.is_fresh if max_age is None else now - held.read_at < max_age:
+            return held.snapshot
+        if outage is None or max_age == 0 or now >= outage.retry_at:
+            return None
+        return held.snapshot if self._may_serve(held, outage.error) else None
+
+    def get(self, *, timeout: float, max_age: float | None = None) -> Snapshot:
+        """
+        Give a snapshot: from memory, or read, or the old one if reading fails.
+
+        Args:
+            timeout: How many seconds the call may take.
+
+            max_age: Serve from memory only what is younger, in seconds; None means the TTL.
+
+        Raises:
+            Exception: What the read raised, if there is nothing to serve.
+        """
+        ready = self.peek(max_age)
+        if ready is not None:
+            return ready
+        error = self._refetch(timeout, max_age)
+        held = self._state.held if error is None else self._stand_in(error)
+        if held is not None:
+            return held.snapshot
+        assert error is not None  # after a good read something is held
+        raise error
+
+    def refresh(self, *, timeout: float) -> Snapshot:
+        """
+        Read again now.
+
+        Raises:
+            Exception: What the read raised; what is served to others stays.
+        """
+        error = self._refetch(timeout, max_age=0)
+        if error is not None:
+            raise error
+        held = self._state.held
+        assert held is not None  # a read succeeded
+        return held.snapshot
+
+    def close(self) -> None:
+        """Tell the log of no more failures: a read under way is expected to fail now."""
+        self._is_closed = True
+
+    def after_fork(self) -> None:
+        """Forget the read under way, whose thread is not in this process; the snapshot stays."""
+        self._flights = {}
+
+    def _refetch(self, timeout: float, max_age: float | None) -> Exception | None:
+        """Read, or wait for somebody's read that is recent enough; give the error if it failed."""
+        asked_at = self._clock.timer()
+        deadline = asked_at + timeout
+        while True:
+            mine = _Flight(self._clock.timer())
+            flight = self._flights.setdefault(None, mine)
+            if flight is mine:
+                return self._fly(flight, deadline - self._clock.timer())
+            if not flight.landed.wait(max(0.0, deadline - self._clock.timer())):
+                return UnavailableError({self._name: f"another thread's read did not end within {timeout:g} s"})
+            if flight.is_done and (max_age is None or flight.started >= asked_at - max_age):
+                return _copy(flight.error)
+            # It was abandoned, or began before what was asked for: take the next one, or become its leader.
+
+    def _fly(self, flight: _Flight, timeout: float) -> Exception | None:
+        flights = self._flights
+        try:
+            try:
+                snapshot = self._read(timeout)
+            except Exception as e:  # noqa: BLE001  # any store's failure is an outage; what interrupts us passes through
+                flight.error = e
+                self._failed(e)
+            else:
+                self._arrived(snapshot, flight.started)
+            flight.is_done = True
+        finally:  # also when interrupted: then is_done is False, and one of those who wait takes over
+            flights.clear()
+            flight.landed.set()
+        return flight.error
+
+    def _arrived(self, snapshot: Snapshot, started: float) -> None:
+        """Take in what was read, unless it is older than what we have."""
+        state = self._state
+        if state.held is not None and _is_older(snapshot, state.held):
+            if not state.regressed:
+                self._keep(state.held, snapshot.revision)
+                return
+            log.warning(
+                "%s went back from revision %d to %d: the cluster was restored from a backup. Taking its state over.",
+                self._name,
+                state.held.snapshot.revision,
+                snapshot.revision,
+            )
+        held = self.hold(snapshot, age=self._clock.timer() - started)
+        self._become(held=held, outage=None, regressed=False)
+        if state.outage is not None and state.outage.logged:
+            log.info("Reading %s works again; it is at revision %d.", self._name, snapshot.revision)
+        self._accepted(snapshot)
+
+    def _keep(self, held: Held, revision: int) -> None:
+        # A member that lags after a failover, or a restored cluster: the next read, soon, tells which.
+        log.debug("%s answered with revision %d, older than %d: kept.", self._name, revision, held.snapshot.revision)
+        again = self.hold(
+            held.snapshot, age=self._clock.timer() - held.read_at, ttl=min(_FIRST_DELAY, self._policy.ttl)
+        )
+        self._become(held=again, outage=None, regressed=True)
+
+    def _failed(self, error: Exception) -> None:
+        """Remember the failure, find what to serve meanwhile, and tell the log once."""
+        outage, kind = self._state.outage, type(error)
+        failures, logged = (outage.failures, outage.logged) if outage else (0, frozenset[type[Exception]]())
+        held = self._stand_in(error)
+        if held is not None and kind not in logged and not self._is_closed:
+            self._log(held, error)
+            logged |= {kind}
+        retry_at = self._clock.timer() + self._delay(failures)
+        self._become(held=held or self._state.held, outage=Outage(_copy(error), failures + 1, retry_at, logged))
+
+    def _stand_in(self, error: Exception) -> Held | None:
+        held = self._state.held
+        return held if held is not None and self._may_serve(held, error) else self._substitute(error)
+
+    def _may_serve(self, held: Held, error: Exception) -> bool:
+        if held.kind == "empty":  # it hides an outage, never a mistake
+            return isinstance(error, UnavailableError)
+        max_stale = self._policy.max_stale
+        return max_stale is None or self._clock.timer() - held.read_at <= max_stale
+
+    def _delay(self, failures: int) -> float:
+        """Give the seconds until the next attempt: doubling, at most the TTL, and spread, so that processes part."""
+        longest = min(min(_FIRST_DELAY, self._policy.ttl) * 2 ** min(failures, 62), self._policy.ttl)
+        return float(longest * (0.5 + self._clock.chance() / 2))
+
+    def _log(self, held: Held, error: Exception) -> None:
+        # A foreign error's text may hold anything, so that only its type is told; `refresh()` raises it whole.
+        reason = str(error) if isinstance(error, EtcdSettingsError) else type(error).__name__
+        level = logging.ERROR if isinstance(error, _REFUSALS) else logging.WARNING
+        what = {
+            "read": f"the settings of revision {held.snapshot.revision}",
+            "last_good": f"the last good settings, saved at revision {held.snapshot.revision},",
+            "empty": "no settings at all (required is false)",
+        }[held.kind]
+        log.log(level, "Reading %s failed, and %s are served until it works again. %s", self._name, what, reason)
+
+    def _become(self, *, held: Held | None, outage: Outage | None, regressed: bool = False) -> None:
+        # Only the one that reads changes the state, so that nothing can come between reading and replacing it.
+        old = self._state
+        new = replace(old, held=held, outage=outage, regressed=regressed)
+        self._state = new if new.name == old.name else replace(new, since=self._clock.wall())
+
+
+class _Flight:
+    """
+    One read under way, and all who wait for it.
+
+    The event is looked up and made when the read begins: in a process that gevent has patched it is a green one.
+    """
+
+    __slots__ = ("error", "is_done", "landed", "started")
+
+    def __init__(self, started: float) -> None:
+        self.started = started
+        self.landed = threading.Event()
+        self.is_done = False  # stays False if the one that reads was interrupted
+        self.error: Exception | None = None
+
+
+def _is_older(snapshot: Snapshot, held: Held) -> bool:
+    """Whether it is an older state of the same cluster; stores of our own have no cluster, and count as they like."""
+    mine = held.snapshot
+    same = held.kind == "read" and snapshot.cluster_id == mine.cluster_id != 0
+    return same and snapshot.revision < mine.revision
+
+
+_E = TypeVar("_E", bound=Exception | None)
+
+
+def _copy(error: _E) -> _E:
+    """Give each thread an error of its own to raise, and keep none whose traceback holds on to frames."""
+    return copy.copy(error) if isinstance(error, EtcdSettingsError) else error

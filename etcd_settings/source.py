@@ -1,0 +1,303 @@
+"""
+Be the one object that everybody holds who wants settings.
+
+A source joins a store (where entries are) and a cache (how fresh they must be), and gives what it has as a snapshot, a
+tree or a typed object.
+
+It knows its options. It knows nothing of HTTP/2, of frameworks, or of how a tree becomes a model.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import Any, Self, TypeVar, Unpack, overload
+
+from etcd_settings.cache import CLOCK, Cache, Clock, Held, Policy
+from etcd_settings.connection import Connection
+from etcd_settings.errors import ClosedError, ConfigurationError, UnavailableError
+from etcd_settings.forks import tell_after_fork
+from etcd_settings.location import Location
+from etcd_settings.options import UNSET, Given, Keywords, Options, Unset, resolve
+from etcd_settings.snapshot import Snapshot
+from etcd_settings.status import Status
+from etcd_settings.stores.base import Store
+from etcd_settings.tree import Explanation, branch, build, explain
+
+__all__ = ["UNSET", "Source"]
+
+T = TypeVar("T")
+
+
+class Source:
+    """
+    Where settings come from, with its cache.
+
+    Making one reads nothing and connects to nothing; the first `snapshot`, `tree` or `load` does.
+
+    Args:
+        url: Where the settings are: ``etcd://host:2379/config/app/``, ``etcds://…``, ``etcd+srv://…``, ``memory://…``
+            or ``file:///…``. None takes ``$ETCD_SETTINGS_URL``.
+
+        connection: In place of a URL: which etcd.
+
+        store: In place of a URL: any store. The source does not close it.
+
+        prefix: The prefix, with *connection* or *store*; a URL names it itself.
+
+        layers: Prefixes under the source's, lowest first; later ones win.
+
+        ttl: For how many seconds a snapshot is served from memory.
+
+        max_stale: How many seconds after the last good read settings may be served while reading fails; None: for ever.
+
+        required: Whether an outage at the very start is an error. False serves an empty snapshot instead; a wrong
+            configuration and refused credentials are errors all the same.
+
+        timeout: How many seconds a read may take in all.
+
+        clock: Where time comes from; for tests.
+
+    Raises:
+        ConfigurationError: Something of that is not usable, or contradicts something else.
+
+    Thread-safe; it survives a fork, and works under gevent.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        connection: Connection | None = None,
+        store: Store | None = None,
+        prefix: str | Unset = UNSET,
+        layers: Iterable[str] | Unset = UNSET,
+        ttl: float | Unset = UNSET,
+        max_stale: float | Unset | None = UNSET,
+        required: bool | Unset = UNSET,
+        timeout: float | Unset = UNSET,
+        clock: Clock = CLOCK,
+    ) -> None:
+        given = Keywords(
+            connection=connection,
+            store=store,
+            prefix=prefix,
+            layers=layers,
+            ttl=ttl,
+            max_stale=max_stale,
+            required=required,
+            timeout=timeout,
+        )
+        self._options, self._clock = resolve(url, given), clock
+        self._store = _open(self._options.where)
+        self._closed_at: float | None = None
+        self._cache = Cache(
+            self._read,
+            Policy(self._options.ttl, self._options.max_stale),
+            name=self._options.title,
+            substitute=self._substitute,
+            clock=clock,
+        )
+
+    @classmethod
+    def shared(cls, url: str | None = None, **same: Unpack[Keywords]) -> Source:
+        """
+        Give the process's source for that configuration; equal configurations share one.
+
+        It takes what `Source` takes. A missing trailing slash, a list in place of a tuple and a default that is spelled
+        out make no difference. It lives until somebody calls `close`; leaving a ``with`` does not close it.
+        """
+        options = resolve(url, same)
+        source = _registry.find(options)
+        if source is None:
+            source = _registry.add(cls(url, **same))
+        return source
+
+    @property
+    def store(self) -> Store:
+        """The store that it reads from."""
+        return self._store
+
+    @property
+    def options(self) -> Options:
+        """All that makes it what it is, in one spelling."""
+        return self._options
+
+    def snapshot(self, *, max_age: float | None = None) -> Snapshot:
+        """
+        Give every entry, at one revision.
+
+        It comes from memory while it is younger than the TTL; otherwise it is read, by one caller for all. If reading
+        fails, what is held is served: see `status`.
+
+        Args:
+            max_age: Take from memory only what is younger, in seconds; 0 reads in any case.
+
+        Raises:
+            EtcdSettingsError: It could not be read, and there is nothing to serve.
+            ClosedError: The source is closed.
+        """
+        self._check_open()
+        return self._cache.get(timeout=self._options.timeout, max_age=max_age)
+
+    def refresh(self) -> Snapshot:
+        """
+        Read now, and give what was read.
+
+        Raises:
+            EtcdSettingsError: It could not be read; what is served to others stays.
+            ClosedError: The source is closed.
+        """
+        self._check_open()
+        return self._cache.refresh(timeout=self._options.timeout)
+
+    def tree(self, path: str = "") -> dict[str, Any]:
+        """
+        Give the settings as a nested dict of texts, which is the caller's to change.
+
+        Args:
+            path: The branch to give, such as ``database``; a missing one is empty.
+
+        Raises:
+            ConflictError: Keys contradict each other, or there is a single value at *path*.
+            DecodeError: A document does not parse.
+            EtcdSettingsError: See `snapshot`.
+        """
+        return branch(build(self.snapshot()), path)
+
+    @overload
+    def load(self, target: type[T], path: str = "") -> T: ...
+    @overload
+    def load(self, target: Any, path: str = "") -> Any: ...
+    def load(self, target: Any, path: str = "") -> Any:
+        """
+        Give the settings as an object of a type (anything that pydantic's `TypeAdapter` takes; extra ``pydantic``).
+
+        Args:
+            target: The type.
+
+            path: The branch to take, such as ``database``.
+
+        Raises:
+            InvalidSettingsError: The settings do not have that type.
+            EtcdSettingsError: See `tree`.
+        """
+        from etcd_settings.fitting import load  # pydantic comes with it
+
+        return load(target, self.snapshot(), path)
+
+    def explain(self, path: str) -> Explanation:
+        """Tell which key, layer and revision the value at *path* came from, and what it shadows."""
+        return explain(self.snapshot(), path)
+
+    async def snapshot_async(self, *, max_age: float | None = None) -> Snapshot:
+        """Do as `snapshot` without blocking the event loop; what is in memory is given without a thread."""
+        self._check_open()
+        ready = self._cache.peek(max_age)
+        if ready is not None:
+            return ready
+        from asyncio import to_thread  # only programs with a loop get here, and have loaded it
+
+        return await to_thread(self.snapshot, max_age=max_age)
+
+    @overload
+    async def load_async(self, target: type[T], path: str = "") -> T: ...
+    @overload
+    async def load_async(self, target: Any, path: str = "") -> Any: ...
+    async def load_async(self, target: Any, path: str = "") -> Any:
+        """Do as `load` without blocking the event loop on I/O."""
+        from etcd_settings.fitting import load  # pydantic comes with it
+
+        return load(target, await self.snapshot_async(), path)
+
+    def status(self) -> Status:
+        """Tell how it is doing; asks nobody."""
+        state, held = self._cache.state, self._cache.state.held
+        is_real = held is not None and held.kind != "empty"
+        return Status(
+            state=state.name if self._closed_at is None else "closed",
+            since=state.since if self._closed_at is None else self._closed_at,
+            revision=held.snapshot.revision if held and is_real else None,
+            age=self._clock.timer() - held.read_at if held and is_real else None,
+            endpoint=self._store.endpoint,
+            error=state.outage.error if state.outage else None,
+        )
+
+    def close(self) -> None:
+        """Give back connections; whoever reads afterwards gets a `ClosedError`. Closing twice is harmless."""
+        if self._closed_at is None:
+            self._closed_at = self._clock.wall()
+            self._cache.close()
+            _registry.remove(self)
+            if not isinstance(self._options.where, Given):
+                self._store.close()
+
+    def __enter__(self) -> Self:
+        self._check_open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if _registry.find(self._options) is not self:
+            self.close()
+
+    def __repr__(self) -> str:
+        status = self.status()
+        layers = "" if self._options.layers == ("",) else f" layers={list(self._options.layers)}"
+        revision = "" if status.revision is None else f" at revision {status.revision}"
+        return f"<Source {self._options.title}{layers}: {status.state}{revision}>"
+
+    def _read(self, timeout: float) -> Snapshot:
+        return self._store.read(self._options.prefixes, timeout=timeout)
+
+    def _substitute(self, error: Exception) -> Held | None:
+        if self._options.required or not isinstance(error, UnavailableError):
+            return None
+        return self._cache.hold(Snapshot({layer: {} for layer in self._options.layers}, 0), kind="empty", ttl=0)
+
+    def _check_open(self) -> None:
+        if self._closed_at is not None:
+            raise ClosedError("Source")
+
+
+def _open(where: Connection | Location | Given) -> Store:
+    match where:
+        case Given(store=store):
+            return store
+        case Connection():
+            from etcd_settings.stores.etcd import EtcdStore  # 45 ms of HTTP/2 and protobuf
+
+            return EtcdStore(where)
+        case Location(scheme="memory", name=name):
+            from etcd_settings.stores.memory import MemoryStore
+
+            return MemoryStore.shared(name)
+        case Location(scheme=scheme):
+            raise ConfigurationError(f"Stores of the scheme {scheme!r} are not available yet.")
+
+
+class _Registry:
+    """The process's shared sources. The lock is held for a look-up, never while a source is made."""
+
+    def __init__(self) -> None:
+        self._sources: dict[Options, Source] = {}
+        self._lock = threading.Lock()
+        tell_after_fork(self)
+
+    def find(self, options: Options) -> Source | None:
+        return self._sources.get(options)
+
+    def add(self, source: Source) -> Source:
+        """Add a source, unless another thread was faster; give the one that counts."""
+        with self._lock:
+            return self._sources.setdefault(source.options, source)
+
+    def remove(self, source: Source) -> None:
+        with self._lock:
+            if self._sources.get(source.options) is source:
+                del self._sources[source.options]
+
+    def after_fork(self) -> None:
+        self._lock = threading.Lock()
+
+
+_registry = _Registry()
