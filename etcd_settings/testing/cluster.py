@@ -138,7 +138,7 @@ class EtcdCluster:
             member.stop()
 
     def close(self) -> None:
-        """End it for good, and remove its folder. Closing twice is harmless."""
+        """End it for good, and remove its folder. Closing twice is harmless, and so is closing in a forked child."""
         for member in self.members:
             member.close()
         for link in self._links.values():

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -83,6 +84,8 @@ class Member:
         self._ports: Ports | None = None  # of the first start that succeeded, and then for ever
         self._trying = Ports(0, 0, 0)  # of the last start, whatever came of it
         self._process: GuardedProcess | None = None
+        self._owner = os.getpid()
+        self._log_start = 0
 
     def __repr__(self) -> str:
         place = self.endpoint if self._ports else "no address yet"
@@ -158,6 +161,11 @@ class Member:
         """Let it go on after `pause`."""
         if self._process is not None and self.state == "paused":
             self._process.resume()
+
+    def heal(self) -> None:
+        """Undo whatever was done to its process, and come back when it is healthy."""
+        self.resume()
+        self.start()
 
     def launch(self) -> None:
         """Start it without waiting until it is healthy."""
@@ -254,12 +262,18 @@ class Member:
         )
 
     def log_tail(self, lines: int = LOG_LINES) -> str:
-        """Give the last lines that it wrote."""
-        text = self.log.read_text(errors="replace") if self.log.exists() else ""
-        return "\n".join(text.splitlines()[-lines:])
+        """Give the last lines that it wrote since its last start, and the first, which tells of a wrong flag."""
+        if not self.log.exists():
+            return ""
+        with self.log.open("rb") as log:
+            log.seek(self._log_start)
+            written = log.read().decode(errors="replace").splitlines()
+        return "\n".join(written if len(written) <= lines else [written[0], "…", *written[-lines:]])
 
     def close(self) -> None:
-        """End it for good and forget its data, if they lie in the site's folder."""
+        """End it for good and forget its data, if they lie in the site's folder. In a forked child nothing happens."""
+        if os.getpid() != self._owner:
+            return
         self._end(signal.SIGKILL if self._is_disposable else signal.SIGTERM)
         if self._is_disposable:
             shutil.rmtree(self.data_dir, ignore_errors=True)
@@ -277,7 +291,8 @@ class Member:
         return None
 
     def _launch(self, ports: Ports) -> None:
-        self._trying = ports
+        self._trying, self._owner = ports, os.getpid()
+        self._log_start = self.log.stat().st_size if self.log.exists() else 0
         self._process = GuardedProcess(
             self.site.command(self.name, self.data_dir, ports, peers=self._peers(ports)),
             environ=self.site.environment(),
@@ -295,7 +310,7 @@ class Member:
             time.sleep(POLL)
 
     def _end(self, number: signal.Signals) -> None:
-        if self._process is not None:
+        if self._process is not None and os.getpid() == self._owner:
             self._process.end(number, grace=GRACE)
             self._process = None
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import struct
 import threading
@@ -48,6 +49,7 @@ class Proxy:
         self.accepted = 0
         """How many connections it has accepted so far."""
         self._identify = identify
+        self._owner = os.getpid()
         self._port = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="etcd-settings-proxy", daemon=True)
@@ -83,7 +85,9 @@ class Proxy:
         self._do(self._listen())
 
     def close(self) -> None:
-        """Cut everything, and end the thread. Closing twice is harmless."""
+        """Cut everything, and end the thread. Closing twice is harmless, and so is closing in a forked child."""
+        if os.getpid() != self._owner:
+            return  # the loop's epoll is the parent's too: what we took out of it would be missing there
         if self._thread.is_alive():
             self._do(self._shut())
             self._loop.call_soon_threadsafe(self._loop.stop)

@@ -103,7 +103,7 @@ class EtcdServer(Member):
         self.start()
 
     def close(self) -> None:
-        """End it for good, and remove its folder. Closing twice is harmless."""
+        """End it for good, and remove its folder. Closing twice is harmless, and so is closing in a forked child."""
         super().close()
         self._forget()
 

@@ -1,0 +1,48 @@
+"""
+What all our tests share.
+
+Servers come from the testing kit that we ship, and from nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+PATIENCE = 15.0
+"""Seconds for what takes milliseconds on an idle machine."""
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[[Callable[[], object]], None]:
+    """Give a function that waits until a condition holds, so that no test needs to sleep and hope."""
+
+    def wait(condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            if time.monotonic() > deadline:
+                pytest.fail(f"it still does not hold after {PATIENCE:g} seconds")
+            time.sleep(0.005)
+
+    return wait
+
+
+@pytest.fixture(autouse=True)
+def _no_ambient_etcd(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the variables of whoever runs the tests away from what is tested; which etcd to run is theirs to say."""
+    for name in os.environ:
+        if name.startswith(("ETCD", "ETCDCTL")) and name != "ETCD_BIN":
+            monkeypatch.delenv(name)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs a real etcd, so that it can be run again with another one."""
+    lent = {"etcd_server", "etcd_cluster"}
+    for item in items:
+        if lent.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("etcd")
