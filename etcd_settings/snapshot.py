@@ -11,16 +11,20 @@ the store delivered them.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from etcd_settings.errors import DecodeError
-from etcd_settings.keys import decode_key, encode_key
+from etcd_settings.keys import ALL_KEYS, decode_key, encode_key, range_end
 
-__all__ = ["Entries", "Entry", "Row", "Snapshot"]
+__all__ = ["Entries", "Entry", "PlainRow", "Row", "Snapshot"]
+
+_MAX_PATCH = 1_000
+"""Changes that entries carry besides their rows. Copying so many costs about as much as one small settings model."""
 
 
 class Row(Protocol):
@@ -91,12 +95,36 @@ class Entry:
         return cls(decode_key(row.key), row.value, layer, row.create_revision, row.mod_revision, row.version, row.lease)
 
 
+class PlainRow(NamedTuple):
+    """A row that no store delivered: made from an entry."""
+
+    key: bytes
+    value: bytes
+    create_revision: int
+    mod_revision: int
+    version: int
+    lease: int
+
+    @classmethod
+    def from_entry(cls, entry: Entry) -> PlainRow:
+        """Copy an entry."""
+        return cls(
+            encode_key(entry.key),
+            entry.value,
+            entry.create_revision,
+            entry.mod_revision,
+            entry.version,
+            entry.lease,
+        )
+
+
 class Entries(Mapping[str, Entry]):
     """
     The entries of one layer, path → entry, each made when it is first looked at.
 
     Args:
-        rows: What a store delivered: every key below *prefix*, each once. It is kept, so it must not change later.
+        rows: What a store delivered: every key below *prefix*, each once, sorted by key. It is kept, so it must not
+            change later.
 
         prefix: The whole prefix of the layer; what follows it in a key is the path.
 
@@ -105,24 +133,61 @@ class Entries(Mapping[str, Entry]):
     Safe to share between threads: two that look at one path at the same time may make two entries, equal ones.
     """
 
-    __slots__ = ("_index", "_layer", "_made", "prefix", "rows")
+    __slots__ = ("_base", "_layer", "_made", "_patch", "prefix")
 
     def __init__(self, rows: Iterable[Row], *, prefix: str = "", layer: str = "") -> None:
-        self.rows: Sequence[Row] = rows if isinstance(rows, Sequence) else list(rows)
-        self.prefix = prefix
-        self._layer = layer
-        self._index: Mapping[str, Row] | None = None
+        self._base = _Base(rows if isinstance(rows, Sequence) else list(rows), len(encode_key(prefix)))
+        self._patch: Mapping[str, Row | None] = {}  # what was written (or, None, deleted) since the base was read
         self._made: dict[str, Entry] = {}
+        self.prefix, self._layer = prefix, layer
+
+    def evolve(self, changes: Mapping[str, Entry | None]) -> Entries:
+        """
+        Give these entries after some were written, or deleted where the change is None.
+
+        What stays is shared, so that the cost is that of the changes, and of those since the last bulk read: every
+        thousand changes or so all rows are put in order once.
+        """
+        written = {path: None if entry is None else PlainRow.from_entry(entry) for path, entry in changes.items()}
+        evolved = Entries((), prefix=self.prefix, layer=self._layer)
+        evolved._base, evolved._patch = self._base, {**self._patch, **written}
+        if len(evolved._patch) > _MAX_PATCH:
+            evolved._base, evolved._patch = _Base(sorted(evolved.rows, key=_key), self._base.start), {}
+        return evolved
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """All rows, as the store delivered them or as they were written since."""
+        if not self._patch:
+            return self._base.rows
+        kept = [row for path, row in self._base.index.items() if path not in self._patch]
+        return kept + [row for row in self._patch.values() if row is not None]
+
+    def rows_below(self, path: str) -> Sequence[Row]:
+        """Give the rows of all keys below *path*; costs those, not all."""
+        below = path + "/"
+        start, stop = self._base.span(encode_key(self.prefix + below))
+        kept = (row for row in self._base.rows[start:stop] if self._path(row) not in self._patch)
+        return [*kept, *(row for other, row in self._patch.items() if row is not None and other.startswith(below))]
 
     def row(self, path: str) -> Row:
         """Give the store's row for *path*; a `KeyError` if there is none."""
-        return self._rows_by_path()[path]
+        row = self._patch[path] if path in self._patch else self._base.index[path]
+        if row is None:
+            raise KeyError(path)
+        return row
 
-    def _rows_by_path(self) -> Mapping[str, Row]:
-        if self._index is None:
-            start = len(encode_key(self.prefix))
-            self._index = {decode_key(row.key[start:]): row for row in self.rows}
-        return self._index
+    def changed_since(self, older: Entries) -> Iterator[str]:
+        """Give the paths that differ from *older*; costs only what changed if the one evolved from the other."""
+        paths = (
+            {**self._patch, **older._patch}
+            if self._base is older._base
+            else {**dict.fromkeys(self), **dict.fromkeys(older)}
+        )
+        return (path for path in paths if not _same(self, older, path))
+
+    def _path(self, row: Row) -> str:
+        return decode_key(row.key[self._base.start :])
 
     def __getitem__(self, path: str) -> Entry:
         made = self._made.get(path)
@@ -131,19 +196,50 @@ class Entries(Mapping[str, Entry]):
         return made
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._rows_by_path())
+        if not self._patch:
+            return iter(self._base.index)
+        written = (path for path, row in self._patch.items() if row is not None)
+        return chain((path for path in self._base.index if path not in self._patch), written)
 
     def __len__(self) -> int:
-        return len(self.rows)
+        added = sum((row is not None) - (path in self._base.index) for path, row in self._patch.items())
+        return len(self._base.rows) + added
 
     def __contains__(self, path: object) -> bool:
-        return path in self._rows_by_path()
+        if isinstance(path, str) and path in self._patch:
+            return self._patch[path] is not None
+        return path in self._base.index
 
     def __repr__(self) -> str:
         return f"<Entries layer={self._layer!r} of {len(self)}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return dict, (dict(self),)  # a plain mapping is just as good, and does not carry the store's rows
+
+
+class _Base:
+    """The rows of one bulk read, with what is known of their order; shared by all entries that evolved from them."""
+
+    __slots__ = ("_index", "_keys", "rows", "start")
+
+    def __init__(self, rows: Sequence[Row], start: int) -> None:
+        self.rows, self.start = rows, start
+        self._index: Mapping[str, Row] | None = None
+        self._keys: list[bytes] | None = None
+
+    @property
+    def index(self) -> Mapping[str, Row]:
+        if self._index is None:
+            self._index = {decode_key(row.key[self.start :]): row for row in self.rows}
+        return self._index
+
+    def span(self, prefix: bytes) -> tuple[int, int]:
+        """Give where the rows begin and end whose keys start with *prefix*."""
+        if self._keys is None:
+            self._keys = [row.key for row in self.rows]
+        end = range_end(prefix)
+        stop = len(self._keys) if end == ALL_KEYS else bisect_left(self._keys, end)
+        return bisect_left(self._keys, prefix), stop
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -202,6 +298,21 @@ class Snapshot(Mapping[str, Entry]):
             path for name in names for path in _differing(self.layers.get(name, {}), older.layers.get(name, {}))
         )
 
+    def evolve(self, revision: int, changes: Mapping[str, Mapping[str, Entry | None]]) -> Snapshot:
+        """
+        Give this snapshot at a later revision.
+
+        Args:
+            revision: The revision.
+
+            changes: Layer → path → the entry that was written, or None where it was deleted.
+        """
+        layers = {
+            layer: entries.evolve(changes[layer]) if changes.get(layer) and isinstance(entries, Entries) else entries
+            for layer, entries in self.layers.items()
+        }
+        return Snapshot(layers, revision, self.cluster_id)
+
     def __repr__(self) -> str:
         return f"<Snapshot at revision {self.revision}: {len(self)} entries in layers {list(self.layers)}>"
 
@@ -211,12 +322,20 @@ class Snapshot(Mapping[str, Entry]):
 
 def _differing(new: Mapping[str, Entry], old: Mapping[str, Entry]) -> Iterator[str]:
     if new is old:
-        return
-    yield from (path for path in new if path not in old or not _equal(new, old, path))
-    yield from (path for path in old if path not in new)
+        return iter(())
+    if isinstance(new, Entries) and isinstance(old, Entries):
+        return new.changed_since(old)
+    return (path for path in {**dict.fromkeys(new), **dict.fromkeys(old)} if new.get(path) != old.get(path))
 
 
-def _equal(new: Mapping[str, Entry], old: Mapping[str, Entry], path: str) -> bool:
-    if isinstance(new, Entries) and isinstance(old, Entries) and new.row(path) == old.row(path):
+def _same(new: Entries, old: Entries, path: str) -> bool:
+    if path not in new or path not in old:
+        return path not in new and path not in old
+    mine, theirs = new.row(path), old.row(path)
+    if mine is theirs or (type(mine) is type(theirs) and mine == theirs):
         return True  # for protobuf's rows one call in C, where two entries would have to be made
-    return new[path] is old[path] or new[path] == old[path]
+    return new[path] == old[path]
+
+
+def _key(row: Row) -> bytes:
+    return row.key

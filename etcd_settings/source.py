@@ -163,7 +163,7 @@ class Source:
             DecodeError: A document does not parse.
             EtcdSettingsError: See `snapshot`.
         """
-        return branch(build(self.snapshot()), path)
+        return branch(build(self.snapshot(), path), path)
 
     @overload
     def load(self, target: type[T], path: str = "") -> T: ...

@@ -58,26 +58,32 @@ class Explanation:
     shadowed: tuple[Origin, ...]
 
 
-def build(snapshot: Snapshot) -> Tree:
+def build(snapshot: Snapshot, path: str = "") -> Tree:
     """
     Make one tree of all layers of *snapshot*.
+
+    Args:
+        snapshot: The entries.
+
+        path: The branch that is of interest. The tree then holds no other, and costs no more than that one: problems
+            elsewhere do not count.
 
     Raises:
         ConflictError: Keys contradict each other.
         DecodeError: A document does not parse.
         EtcdSettingsError: Problems of several kinds, all listed.
     """
-    return _overlay(layer_trees(snapshot))
+    return _overlay(layer_trees(snapshot, path))
 
 
-def layer_trees(snapshot: Snapshot) -> list[Tree]:
-    """Make a tree of each layer, lowest first; raises what `build` raises, for all layers at once."""
-    return _all(_Layer(entries) for entries in snapshot.layers.values())
+def layer_trees(snapshot: Snapshot, path: str = "") -> list[Tree]:
+    """Make a tree of each layer, lowest first; takes and raises what `build` does, for all layers at once."""
+    return _all(_Layer(entries, path) for entries in snapshot.layers.values())
 
 
-def traced_trees(snapshot: Snapshot) -> list[Tree]:
+def traced_trees(snapshot: Snapshot, path: str = "") -> list[Tree]:
     """Do as `layer_trees`, with every leaf a `Traced`. Slower, and meant for explaining and for errors."""
-    return _all(_Layer(entries, traced=True) for entries in snapshot.layers.values())
+    return _all(_Layer(entries, path, traced=True) for entries in snapshot.layers.values())
 
 
 def explain(snapshot: Snapshot, path: str) -> Explanation:
@@ -114,9 +120,9 @@ class _Layer:
     special (documents, values with children) is set aside meanwhile and settled afterwards, when all keys are known.
     """
 
-    def __init__(self, entries: Mapping[str, Entry], *, traced: bool = False) -> None:
+    def __init__(self, entries: Mapping[str, Entry], path: str, *, traced: bool = False) -> None:
         self.entries, self.traced = entries, traced
-        self.rows, self.prefix = _rows(entries)
+        self.rows, self.prefix = _rows(entries, path.strip("/"))
         self.root: Tree = {}
         self.branches: dict[bytes, Tree] = {self.prefix[:-1]: self.root}  # by what stands before the slash in a key
         self.special: dict[str, set[str]] = {}  # place in the tree → paths of the documents and bases that claim it
@@ -246,11 +252,21 @@ class _Layer:
         return decode_key(key[len(self.prefix) :])
 
 
-def _rows(entries: Mapping[str, Entry]) -> tuple[Iterable[_Row], bytes]:
-    """Give a layer's rows, and the prefix of their keys, which ends in a slash as the heads of branches need it."""
-    if isinstance(entries, Entries) and entries.prefix.endswith("/"):
-        return entries.rows, encode_key(entries.prefix)
-    return [_PlainRow(b"/" + encode_key(path), entry.value) for path, entry in entries.items()], b"/"
+def _rows(entries: Mapping[str, Entry], path: str) -> tuple[Iterable[_Row], bytes]:
+    """
+    Give a layer's rows, and the prefix of their keys, which ends in a slash as the heads of branches need it.
+
+    Of a branch these are the rows below it, and those in which it may be a part: at it and above it.
+    """
+    if not isinstance(entries, Entries) or not entries.prefix.endswith("/"):
+        return [_PlainRow(b"/" + encode_key(path), entry.value) for path, entry in entries.items()], b"/"
+    prefix = encode_key(entries.prefix)
+    if not path:
+        return entries.rows, prefix
+    names = path.split("/")
+    mounts = ["/".join(names[: depth + 1]) for depth in range(len(names))]
+    holders = (mount + suffix for mount in mounts for suffix in ("", *SUFFIXES))
+    return [*(entries.row(holder) for holder in holders if holder in entries), *entries.rows_below(path)], prefix
 
 
 def _all(layers: Iterable[_Layer]) -> list[Tree]:
