@@ -73,6 +73,7 @@ class EtcdCluster:
         self._forget = weakref.finalize(self, remove_folder, self.site.folder, os.getpid())
         self._links: dict[str, Proxy] = {}
         self._ids: dict[str, int] = {}
+        self._parted: set[str] = set()
         self.members: tuple[Member, ...] = tuple(
             _LinkedMember(self.site, f"etcd{i}", self._links, start_timeout=start_timeout) for i in range(size)
         )
@@ -148,6 +149,7 @@ class EtcdCluster:
 
     def heal(self) -> None:
         """Undo whatever was done to the members, and come back when all are healthy."""
+        self._parted.clear()
         for link in self._links.values():
             link.heal()
         for member in self.members:
@@ -156,16 +158,17 @@ class EtcdCluster:
 
     def leader(self, *, timeout: float = ELECTION) -> Member:
         """
-        Give the member that leads, once most of them say so.
+        Give the member that leads, once most of them say so: never one that is down, paused or parted.
 
         Raises:
             StartError: There was none for *timeout* seconds.
         """
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
-            votes = [_leader_seen_by(member) for member in self.members if member.state == "up"]
-            for member in self.members:
-                if member.state == "up" and votes.count(self._ids[member.name]) > len(self.members) // 2:
+            able = [member for member in self.members if member.state == "up" and member.name not in self._parted]
+            votes = [_leader_seen_by(member) for member in able]
+            for member in able:
+                if votes.count(self._ids[member.name]) > len(self.members) // 2:
                     return member
             time.sleep(POLL)
         raise StartError("the cluster", f"it had no leader for {timeout:g} seconds", self.members[0].log_tail())
@@ -184,17 +187,16 @@ class EtcdCluster:
         Part one member from the others while the block runs; clients still reach it.
 
         Both sides lose their connections and cannot make new ones. The others elect a leader if they lost theirs.
+        Nested, it parts each of several members from all others.
         """
         lonely = self.members[index]
-        ids = {name: f"{number:x}" for name, number in self._ids.items()}  # as they stand in the header
-        others = {ids[member.name] for member in self.members if member is not lonely}
-        for name, link in self._links.items():
-            link.block(others if name == lonely.name else {ids[lonely.name]})
+        self._parted.add(lonely.name)
+        self._part()
         try:
             yield lonely
         finally:
-            for link in self._links.values():
-                link.block(())
+            self._parted.discard(lonely.name)
+            self._part()
 
     def backup(self, path: str | os.PathLike[str]) -> Path:
         """Save all that the cluster holds to a file (`etcdctl snapshot save`)."""
@@ -208,6 +210,13 @@ class EtcdCluster:
         for member in self.members:
             member.load(Path(path).absolute())
         self.start()
+
+    def _part(self) -> None:
+        """Tell each link whom not to let through: everybody, for a parted member; the parted, for the others."""
+        ids = {name: f"{number:x}" for name, number in self._ids.items()}  # as they stand in the header
+        for name, link in self._links.items():
+            others = ids.keys() - {name}
+            link.block({ids[other] for other in (others if name in self._parted else others & self._parted)})
 
 
 class _LinkedMember(Member):

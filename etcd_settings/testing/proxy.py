@@ -89,7 +89,7 @@ class Proxy:
         if os.getpid() != self._owner:
             return  # the loop's epoll is the parent's too: what we took out of it would be missing there
         if self._thread.is_alive():
-            self._do(self._shut())
+            self._do(self._cut(listen=False))
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
         self._loop.close()
@@ -146,26 +146,25 @@ class Proxy:
 
     async def _change(self, **manners: Any) -> None:
         self._manner.set(**manners)
-        for line in list(self._lines):
-            if "allowance" in manners:
+        if "allowance" in manners:
+            for line in self._lines:
                 line.allowance = self._manner.allowance
-            if line.name in self._manner.blocked:
-                line.reset()
+        await self._reset([line for line in self._lines if line.name in self._manner.blocked])
 
     async def _cut(self, *, listen: bool) -> None:
         if not listen and self._listener is not None:
             self._listener.close()
             self._listener = None
-        for line in list(self._lines):
+        await self._reset(list(self._lines))
+
+    async def _reset(self, lines: Collection[_Line]) -> None:
+        for line in lines:
             line.reset()
+        await asyncio.gather(*(line.task for line in lines if line.task), return_exceptions=True)
 
     async def _heal(self) -> None:
         await self._change(delay=0.0, flows=True, allowance=None, blocked=frozenset())
         await self._listen()
-
-    async def _shut(self) -> None:
-        await self._cut(listen=False)
-        await asyncio.gather(*(line.task for line in self._lines if line.task), return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # A task of our own: the one that asyncio would make complains when it is cancelled (CPython 3.11).
