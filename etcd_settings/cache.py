@@ -20,7 +20,8 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, TypeVar
 
@@ -148,18 +149,23 @@ class State:
         outage: What fails at present; None if the last attempt succeeded.
 
         regressed: The last read gave an older revision than the one held.
+
+        live: A watch is connected and feeds what is held, so that it needs no TTL.
     """
 
     since: float
     held: Held | None = None
     outage: Outage | None = None
     regressed: bool = False
+    live: bool = False
 
     @property
-    def name(self) -> Literal["empty", "fresh", "stale", "last_good"]:
-        """``"empty"``, ``"fresh"``, ``"stale"`` or ``"last_good"``, as in `Status.state`."""
+    def name(self) -> Literal["empty", "fresh", "stale", "last_good", "live"]:
+        """``"empty"``, ``"fresh"``, ``"stale"``, ``"last_good"`` or ``"live"``, as in `Status.state`."""
         if self.held is None or self.held.kind == "empty":
             return "empty"
+        if self.live:
+            return "live"
         if self.held.kind == "last_good":
             return "last_good"
         return "stale" if self.outage else "fresh"
@@ -220,7 +226,7 @@ class Cache:
         held, outage = state.held, state.outage
         if held is None:
             return None
-        if held.is_fresh if max_age is None else now - held.read_at < max_age:
+        if (held.is_fresh or state.live) if max_age is None else now - held.read_at < max_age:
             return held.snapshot
         if outage is None or max_age == 0 or now >= outage.retry_at:
             return None
@@ -262,13 +268,29 @@ class Cache:
         assert held is not None  # a read succeeded
         return held.snapshot
 
+    def feed(self, snapshot: Snapshot) -> None:
+        """Take in a snapshot that a watch made, as if it had been read."""
+        with self._alone():
+            self._arrived(snapshot, self._clock.timer())
+
+    def set_live(self, live: bool) -> None:
+        """Note whether a watch is connected: while one is, what is held is fresh."""
+        with self._alone():
+            self._become(held=self._state.held, outage=None if live else self._state.outage, live=live)
+
+    def expect_restore(self) -> None:
+        """Believe the next read, also if it is older than what is held: the cluster was restored from a backup."""
+        with self._alone():
+            self._become(held=self._state.held, outage=self._state.outage, regressed=True)
+
     def close(self) -> None:
         """Tell the log of no more failures: a read under way is expected to fail now."""
         self._is_closed = True
 
     def after_fork(self) -> None:
-        """Forget the read under way, whose thread is not in this process; the snapshot stays."""
+        """Forget the read and the watch under way, whose threads are not in this process; the snapshot stays."""
         self._flights = {}
+        self._state = replace(self._state, live=False)
 
     def _refetch(self, timeout: float, max_age: float | None) -> Exception | None:
         """Read, or wait for somebody's read that is recent enough; give the error if it failed."""
@@ -284,6 +306,18 @@ class Cache:
             if flight.is_done and (max_age is None or flight.started >= asked_at - max_age):
                 return _copy(flight.error)
             # It was abandoned, or began before what was asked for: take the next one, or become its leader.
+
+    @contextmanager
+    def _alone(self) -> Generator[None]:
+        """Be the one that may change the state; a read that is under way comes first."""
+        mine = _Flight(self._clock.timer())
+        while (flight := self._flights.setdefault(None, mine)) is not mine:
+            flight.landed.wait(1.0)  # in a forked child nobody may be left to tell
+        try:
+            yield
+        finally:
+            self._flights.clear()
+            mine.landed.set()
 
     def _fly(self, flight: _Flight, timeout: float) -> Exception | None:
         flights = self._flights
@@ -365,10 +399,13 @@ class Cache:
         }[held.kind]
         log.log(level, "Reading %s failed, and %s are served until it works again. %s", self._name, what, reason)
 
-    def _become(self, *, held: Held | None, outage: Outage | None, regressed: bool = False) -> None:
+    def _become(
+        self, *, held: Held | None, outage: Outage | None, regressed: bool = False, live: bool | None = None
+    ) -> None:
         # Only the one that reads changes the state, so that nothing can come between reading and replacing it.
         old = self._state
-        new = replace(old, held=held, outage=outage, regressed=regressed)
+        live = old.live if live is None else live
+        new = replace(old, held=held, outage=outage, regressed=regressed, live=live)
         self._state = new if new.name == old.name else replace(new, since=self._clock.wall())
 
 

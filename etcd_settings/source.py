@@ -19,6 +19,7 @@ from etcd_settings.errors import ClosedError, ConfigurationError, UnavailableErr
 from etcd_settings.forks import tell_after_fork
 from etcd_settings.location import Location
 from etcd_settings.options import UNSET, Given, Keywords, Options, Unset, resolve
+from etcd_settings.reflector import Plan, Reflector, SnapshotIterator
 from etcd_settings.snapshot import Snapshot
 from etcd_settings.status import Status
 from etcd_settings.stores.base import Store
@@ -27,6 +28,9 @@ from etcd_settings.tree import Explanation, branch, build, explain
 __all__ = ["UNSET", "Source"]
 
 T = TypeVar("T")
+
+RELIST = 300.0
+"""Seconds after which a watched source is read again in any case; see `Reflector`."""
 
 
 class Source:
@@ -97,6 +101,17 @@ class Source:
             name=self._options.title,
             substitute=self._substitute,
             clock=clock,
+        )
+
+        self._reflector = Reflector(
+            Plan(
+                self._store,
+                self._options.prefixes,
+                self._cache,
+                timeout=self._options.timeout,
+                relist=RELIST,
+                name=self._options.title,
+            )
         )
 
     @classmethod
@@ -210,6 +225,19 @@ class Source:
 
         return load(target, await self.snapshot_async(), path)
 
+    def watch(self) -> SnapshotIterator:
+        """
+        Iterate over the snapshots as they come: the present one first, then each that differs, without a gap.
+
+        It goes on through outages, compactions and restores, until ``close`` on the iterator or the source. All
+        watches of a source share one connection and one thread.
+
+        Raises:
+            ClosedError: The source is closed.
+        """
+        self._check_open()
+        return SnapshotIterator(self._reflector)
+
     def status(self) -> Status:
         """Tell how it is doing; asks nobody."""
         state, held = self._cache.state, self._cache.state.held
@@ -228,6 +256,7 @@ class Source:
         if self._closed_at is None:
             self._closed_at = self._clock.wall()
             self._cache.close()
+            self._reflector.close()
             _registry.remove(self)
             if not isinstance(self._options.where, Given):
                 self._store.close()

@@ -7,7 +7,7 @@ else. Statuses and texts were measured on etcd 3.4 and 3.5 (``docs/explanation/e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -142,12 +142,33 @@ class Client:
         Raises:
             CompactedError: *start_revision*, or what comes next, is compacted away.
         """
-        place = span(prefix_or_key, prefix=prefix)
-        feed = Feed(
-            place["key"], place.get("range_end", b""), None if start_revision is None else max(start_revision - 1, 0)
-        )
+        revision = None if start_revision is None else max(start_revision - 1, 0)
         purpose = Purpose("read", encode_key(prefix_or_key), is_prefix=prefix)
-        return Watch(self._calls, [feed], purpose)
+        return Watch(self._calls, [_feed(prefix_or_key, revision, prefix=prefix)], purpose)
+
+    def watch_prefixes(
+        self,
+        prefixes: Sequence[str],
+        *,
+        after: int,
+        cluster_id: int | None = None,
+        on_connection: Callable[[bool], None] = lambda _: None,
+    ) -> Watch:
+        """
+        Watch several prefixes over one stream; each comes in its own order.
+
+        Args:
+            prefixes: What to watch.
+
+            after: The revision that is known already.
+
+            cluster_id: Whose revision that is; a watch on another cluster ends with a `RestoredError`.
+
+            on_connection: Called in the iterating thread with True when the watch stands, with False when it broke.
+        """
+        purpose = Purpose("read", encode_key(prefixes[0]), is_prefix=True)
+        feeds = [_feed(prefix, after, prefix=True) for prefix in prefixes]
+        return Watch(self._calls, feeds, purpose, cluster_id=cluster_id or None, on_connection=on_connection)
 
     def close(self) -> None:
         """Drop all connections; calls under way end with a `ClosedError`."""
@@ -169,3 +190,8 @@ class Client:
         return self._calls.call(
             f"KV/{method}", request, f"{method}Response", purpose=purpose, deadline=self._calls.deadline(timeout)
         )
+
+
+def _feed(key: str | bytes, revision: int | None, *, prefix: bool) -> Feed:
+    place = span(key, prefix=prefix)
+    return Feed(place["key"], place.get("range_end", b""), revision)

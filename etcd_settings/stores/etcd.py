@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from os.path import commonprefix
+from typing import Self
 
 from etcd_settings.connection import Connection
-from etcd_settings.etcd import Client
-from etcd_settings.snapshot import Snapshot
+from etcd_settings.errors import PermissionDeniedError
+from etcd_settings.etcd import Batch, Client, Watch
+from etcd_settings.snapshot import Entry, Snapshot
 
 __all__ = ["EtcdStore"]
 
@@ -33,9 +37,84 @@ class EtcdStore:
         """Read all layers at one revision; see `Client.read`."""
         return self.client.read(layers, timeout=timeout)
 
+    def watch(self, layers: Mapping[str, str], since: Snapshot, *, on_connection: Callable[[bool], None]) -> EtcdWatch:
+        """Watch all layers from the snapshot's revision on."""
+        return EtcdWatch(self.client, layers, since, on_connection)
+
     def close(self) -> None:
         """Drop all connections."""
         self.client.close()
 
     def __repr__(self) -> str:
         return f"<EtcdStore at {', '.join(self.client.connection.endpoints)}>"
+
+
+class EtcdWatch:
+    """
+    Makes the next snapshot of what a watch tells.
+
+    An etcd transaction must be seen whole, across layers too. Several watches on one stream do not promise that, one
+    watch does: so one watch covers all layers, from what their prefixes have in common. Where a role does not allow
+    that (or they have nothing in common), each layer has its own, and what they tell is only that it is time to read:
+    then a change costs a read.
+    """
+
+    def __init__(
+        self, client: Client, layers: Mapping[str, str], since: Snapshot, on_connection: Callable[[bool], None]
+    ) -> None:
+        self._client, self._layers, self._snapshot = client, layers, since
+        self._on_connection = on_connection
+        cover = commonprefix([*layers.values()])  # noqa: RUF071  # character by character is what is wanted
+        self._is_whole = len(layers) == 1 or bool(cover)
+        self._watch = self._open([cover] if self._is_whole else [*layers.values()])
+
+    @property
+    def connected(self) -> bool:
+        """Whether the watch stands."""
+        return self._watch.endpoint is not None
+
+    def poll(self, timeout: float) -> Snapshot | None:
+        """Wait for the next snapshot; see `StoreWatch`."""
+        try:
+            batch = self._watch.poll(timeout)
+        except PermissionDeniedError:
+            if not self._is_whole or len(self._layers) == 1:
+                raise
+            batch = None
+            self._is_whole = False
+            self._watch.close()
+            self._watch = self._open([*self._layers.values()])
+        if batch is None or batch.revision <= self._snapshot.revision:
+            return None
+        if self._is_whole or not batch.events:
+            self._snapshot = self._snapshot.evolve(batch.revision, self._changes(batch))
+        else:
+            self._snapshot = self._client.read(self._layers)
+        return self._snapshot
+
+    def close(self) -> None:
+        """End it."""
+        self._watch.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._watch.__exit__(*exception)
+
+    def _open(self, prefixes: list[str]) -> Watch:
+        return self._client.watch_prefixes(
+            prefixes,
+            after=self._snapshot.revision,
+            cluster_id=self._snapshot.cluster_id,
+            on_connection=self._on_connection,
+        )
+
+    def _changes(self, batch: Batch) -> dict[str, dict[str, Entry | None]]:
+        changes: dict[str, dict[str, Entry | None]] = {}
+        for event in batch.events:
+            for layer, prefix in self._layers.items():
+                if event.entry.key.startswith(prefix):
+                    written = replace(event.entry, layer=layer) if event.kind == "put" else None
+                    changes.setdefault(layer, {})[event.entry.key[len(prefix) :]] = written
+        return changes

@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Self
+from weakref import WeakSet
 
-from etcd_settings.errors import ConfigurationError
+from etcd_settings.errors import ClosedError, ConfigurationError
 from etcd_settings.forks import tell_after_fork
 from etcd_settings.keys import ALL_KEYS, encode_key, range_end
 from etcd_settings.snapshot import Entries, Snapshot
@@ -38,6 +40,7 @@ class MemoryStore:
         self._rows: dict[bytes, _Row] = {}
         self._revision = 1
         self._lock = threading.Lock()  # held for a few steps in memory, never over I/O
+        self.watches: WeakSet[MemoryWatch] = WeakSet()
         tell_after_fork(self)
 
     @classmethod
@@ -78,7 +81,8 @@ class MemoryStore:
             if old is None:
                 insort(self._keys, name)
             self._revision = revision
-            return revision
+        self._tell()
+        return revision
 
     def delete(self, key: str | bytes) -> int:
         """Delete one key; gives how many there were, 0 or 1."""
@@ -89,7 +93,14 @@ class MemoryStore:
             del self._keys[bisect_left(self._keys, name)]
             del self._rows[name]
             self._revision += 1
-            return 1
+        self._tell()
+        return 1
+
+    def watch(
+        self, layers: Mapping[str, str], since: Snapshot, *, on_connection: Callable[[bool], None]
+    ) -> MemoryWatch:
+        """Watch for writes; whoever is slow gets the newest state."""
+        return MemoryWatch(self, layers, since, on_connection)
 
     def close(self) -> None:
         """Do nothing: there is nothing to give back, and a shared store outlives those who read it."""
@@ -101,10 +112,66 @@ class MemoryStore:
     def __repr__(self) -> str:
         return f"<MemoryStore of {len(self._rows)} keys at revision {self._revision}>"
 
+    def _tell(self) -> None:
+        for watch in list(self.watches):
+            watch.wake()
+
     def _under(self, prefix: bytes) -> Iterator[_Row]:
         end = range_end(prefix)
         stop = len(self._keys) if end == ALL_KEYS else bisect_left(self._keys, end)
         return (self._rows[key] for key in self._keys[bisect_left(self._keys, prefix) : stop])
+
+
+class MemoryWatch:
+    """Waits until the store's revision rises."""
+
+    def __init__(
+        self,
+        store: MemoryStore,
+        layers: Mapping[str, str],
+        since: Snapshot,
+        on_connection: Callable[[bool], None],
+    ) -> None:
+        self._store, self._layers, self._revision = store, layers, since.revision
+        self._news = threading.Event()
+        self._closed = False
+        self._on_connection = on_connection
+        store.watches.add(self)
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is not closed: there is nothing that could break."""
+        return not self._closed
+
+    def poll(self, timeout: float) -> Snapshot | None:
+        """Wait for the next snapshot; see `StoreWatch`."""
+        self._on_connection(True)
+        if self._store.revision == self._revision:
+            self._news.wait(timeout)
+        self._news.clear()
+        if self._closed:
+            raise ClosedError("watch")
+        if self._store.revision == self._revision:
+            return None
+        snapshot = self._store.read(self._layers, timeout=timeout)
+        self._revision = snapshot.revision
+        return snapshot
+
+    def wake(self) -> None:
+        """Make `poll` look again."""
+        self._news.set()
+
+    def close(self) -> None:
+        """End it."""
+        self._closed = True
+        self._news.set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+        self._on_connection(False)
 
 
 @dataclass(frozen=True, slots=True)

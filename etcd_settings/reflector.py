@@ -1,0 +1,268 @@
+"""
+Keep the state here equal to etcd's: list, then watch, and list again when a gap could have opened.
+
+A reflector belongs to a source. It runs while somebody listens, on one thread however many listen, and everything that
+it learns goes into the source's cache first and to the listeners then. It reads everything again after a compaction or
+a restore, and every *relist* seconds in any case: a watch goes on after a role was revoked, and a cluster that was
+restored and has grown since cannot be told by its revision.
+
+It knows when to read and when to watch. How that is done is the store's business; it knows nothing of etcd's protocol.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+from etcd_settings.cache import Cache
+from etcd_settings.errors import ClosedError, CompactedError, EtcdSettingsError, RestoredError
+from etcd_settings.forks import tell_after_fork
+from etcd_settings.snapshot import Snapshot
+from etcd_settings.stores.base import Store, StoreWatch
+
+__all__ = ["Listener", "Plan", "Reflector", "SnapshotIterator"]
+
+log = logging.getLogger("etcd_settings")
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 30.0
+"""Seconds, at most, before reading again after a failure; each time twice as many, with full jitter."""
+
+
+class Listener(Protocol):
+    """Who wants to know. Both methods are called in the reflector's thread, must be quick and must not raise."""
+
+    def take(self, snapshot: Snapshot) -> None:
+        """Take the newest snapshot; it may hold the same entries as the one before, at a later revision."""
+        ...
+
+    def end(self) -> None:
+        """Expect no more: the source was closed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """
+    What is to be kept equal to what.
+
+    Args:
+        store: What is read and watched.
+
+        layers: Layer → prefix.
+
+        cache: What is fed.
+
+        timeout: Seconds that one read may take.
+
+        relist: Seconds after which everything is read again; spread by a fifth in both directions.
+
+        name: What is watched, for the log.
+    """
+
+    store: Store
+    layers: Mapping[str, str]
+    cache: Cache
+    timeout: float
+    relist: float
+    name: str
+
+
+class Reflector:
+    """
+    Feed a cache from a watch, and tell listeners.
+
+    Thread-safe. In a forked child it stands still until `ensure_running`, which any listener's next move calls.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._listeners: tuple[Listener, ...] = ()
+        self._run: _Run | None = None
+        self._lock = threading.Lock()  # held for a few steps in memory, never over I/O
+        tell_after_fork(self)
+
+    def subscribe(self, listener: Listener) -> None:
+        """Tell *listener* of every snapshot from now on; starts the watch if it is the first."""
+        with self._lock:
+            self._listeners = (*self._listeners, listener)
+        self.ensure_running()
+
+    def unsubscribe(self, listener: Listener) -> None:
+        """Tell it no more; without listeners the watch ends."""
+        with self._lock:
+            self._listeners = tuple(other for other in self._listeners if other is not listener)
+            run = None if self._listeners else self._take_run()
+        if run is not None:
+            run.stop()
+
+    def ensure_running(self) -> None:
+        """Start the thread if there are listeners and it is not running in this process."""
+        with self._lock:
+            if self._run is not None or not self._listeners:
+                return
+            run = self._run = _Run(self._plan, self._publish)
+        run.start()
+
+    def close(self) -> None:
+        """End the watch, and tell the listeners so."""
+        with self._lock:
+            listeners, self._listeners = self._listeners, ()
+            run = self._take_run()
+        if run is not None:
+            run.stop()
+        for listener in listeners:
+            listener.end()
+
+    def after_fork(self) -> None:
+        """Forget the thread, which is not in this process, and the lock that it may have held."""
+        self._lock = threading.Lock()
+        self._run = None
+
+    def _take_run(self) -> _Run | None:
+        run, self._run = self._run, None
+        return run
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        for listener in self._listeners:
+            listener.take(snapshot)
+
+
+class _Run:
+    """One life of the thread, from the first listener to the last."""
+
+    def __init__(self, plan: Plan, publish: Callable[[Snapshot], None]) -> None:
+        self._plan, self._publish = plan, publish
+        self._stopping = threading.Event()
+        self._watch: StoreWatch | None = None
+        self._failures = 0
+        self._logged: type[Exception] | None = None
+
+    def start(self) -> None:
+        threading.Thread(target=self._main, name="etcd-settings-watch", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        watch = self._watch
+        if watch is not None:
+            watch.close()
+
+    def _main(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._list_and_watch()
+            except ClosedError:
+                break
+            except CompactedError as e:
+                self._read_anew(e)
+            except EtcdSettingsError as e:
+                self._failed(e)
+            except Exception:
+                log.exception("Watching %s failed unexpectedly, and is tried again.", self._plan.name)
+                self._pause()
+
+    def _list_and_watch(self) -> None:
+        plan = self._plan
+        snapshot = plan.cache.refresh(timeout=plan.timeout)
+        self._publish(snapshot)
+        relist_at = time.monotonic() + plan.relist * random.uniform(0.8, 1.2)  # noqa: S311  # jitter, no cryptography
+        with plan.store.watch(plan.layers, snapshot, on_connection=plan.cache.set_live) as watch:
+            self._watch = watch
+            while not self._stopping.is_set() and (left := relist_at - time.monotonic()) > 0:
+                newer = watch.poll(left)
+                if watch.connected:
+                    self._failures, self._logged = 0, None
+                if newer is not None:
+                    plan.cache.feed(newer)
+                    self._publish(newer)
+
+    def _read_anew(self, reason: CompactedError) -> None:
+        if isinstance(reason, RestoredError):
+            self._plan.cache.expect_restore()  # it tells the log
+        else:
+            log.info("The watch of %s fell behind a compaction; everything is read again.", self._plan.name)
+        self._pause()
+
+    def _failed(self, error: EtcdSettingsError) -> None:
+        if type(error) is not self._logged:
+            self._logged = type(error)
+            log.warning("Watching %s failed, and is tried again until it works. %s", self._plan.name, error)
+        self._pause()
+
+    def _pause(self) -> None:
+        longest = min(_FIRST_PAUSE * 2 ** min(self._failures, 20), _LONGEST_PAUSE)
+        self._failures += 1
+        self._stopping.wait(random.uniform(0, longest))  # noqa: S311  # jitter, no cryptography
+
+
+class SnapshotIterator(Iterator[Snapshot]):
+    """
+    The snapshots of a source, each one that differs from the one before; made by `Source.watch`.
+
+    The first is the state at the beginning. Whoever is slow gets every state, up to a thousand behind; then the oldest
+    are dropped, and the newest always comes.
+
+    To be iterated by one thread at a time; `close` may come from any.
+    """
+
+    def __init__(self, reflector: Reflector) -> None:
+        self._reflector = reflector
+        self._waiting: deque[Snapshot] = deque(maxlen=1_000)
+        self._last: Snapshot | None = None
+        self._news = threading.Event()
+        self._closed = False
+        reflector.subscribe(self)
+        tell_after_fork(self)
+
+    def __next__(self) -> Snapshot:
+        while True:
+            snapshot = self.poll(60.0)
+            if self._closed:
+                raise StopIteration
+            if snapshot is not None:
+                return snapshot
+
+    def poll(self, timeout: float) -> Snapshot | None:
+        """Wait at most *timeout* seconds for the next snapshot; None if there is none, or after `close`."""
+        self._reflector.ensure_running()
+        deadline = time.monotonic() + timeout
+        while not self._closed:
+            self._news.clear()
+            with suppress(IndexError):
+                snapshot = self._waiting.popleft()
+                if self._last is None or snapshot != self._last:
+                    self._last = snapshot
+                    return snapshot
+                continue
+            if not self._news.wait(max(deadline - time.monotonic(), 0)):
+                break
+        return None
+
+    def close(self) -> None:
+        """End the iteration, also one that waits in another thread."""
+        self._reflector.unsubscribe(self)
+        self.end()
+
+    def after_fork(self) -> None:
+        """Replace the event, on whose lock a thread of the parent may have stood."""
+        self._news = threading.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def take(self, snapshot: Snapshot) -> None:
+        self._waiting.append(snapshot)
+        self._news.set()
+
+    def end(self) -> None:
+        self._closed = True
+        self._news.set()
