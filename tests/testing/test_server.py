@@ -14,6 +14,7 @@ import pytest
 from etcd_settings.errors import ConfigurationError, PermissionDeniedError, RequestError
 from etcd_settings.etcd import Client
 from etcd_settings.testing import EtcdServer, StartError
+from etcd_settings.testing.gateway import Gateway
 from etcd_settings.testing.ports import HOST, free_port
 
 pytestmark = pytest.mark.etcd
@@ -250,6 +251,18 @@ def test_private_keys_are_private() -> None:
         modes = {path.name: path.stat().st_mode & 0o777 for path in server.site.folder.glob("*-key.pem")}
 
     assert {"server-key.pem": 0o600, "client-key.pem": 0o600, "nameless-key.pem": 0o600} == modes
+
+
+def test_what_the_gateway_says_in_plain_text_is_quoted() -> None:
+    """It refuses a client's certificate that names a user, and not in JSON as all else."""
+    with EtcdServer(tls="mutual", auth=True) as server:
+        certificates = server.site.certificates
+        assert certificates is not None
+        context = certificates.gateway_context()
+        context.load_cert_chain(certificates.client_cert, certificates.client_key)
+
+        with pytest.raises(RequestError, match="400 Bad Request: CommonName of client"):
+            Gateway(server.endpoint, context=context).call("maintenance/status")
 
 
 def test_a_failed_start_quotes_the_log() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from etcd_settings.testing import Proxy
+from etcd_settings.testing.ports import free_port
 
 Eventually = Callable[[Callable[[], object]], None]
 
@@ -246,6 +247,29 @@ def test_a_target_that_is_not_there_ends_the_connection(eventually: Eventually) 
         eventually(lambda: proxy.connections == 0)
 
 
+def test_its_repr_tells_the_way(proxy: Proxy, echo: Echo) -> None:
+    """From where to where."""
+    assert f"<Proxy {proxy.endpoint} -> {echo.endpoint}>" == repr(proxy)
+
+
+def test_a_taken_port_is_replaced(echo: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between looking for a port and listening on it another process may come."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        offered = iter([taken.getsockname()[1]])
+        monkeypatch.setattr("etcd_settings.testing.proxy.free_port", lambda: next(offered, None) or free_port())
+
+        with Proxy(echo.endpoint) as proxy, connect(proxy) as connection:
+            assert b"hello" == exchange(connection, b"hello")
+
+
+def test_an_address_that_was_lost_is_an_error(proxy: Proxy) -> None:
+    """Who takes the address during a cut keeps it: healing says so instead of moving."""
+    proxy.cut()
+    host, _, port = proxy.endpoint.rpartition(":")
+    with socket.create_server((host, int(port))), pytest.raises(OSError, match="already in use"):
+        proxy.heal()
+
+
 def test_closing_twice_is_harmless(echo: Echo) -> None:
     """Also without a start."""
     proxy = Proxy(echo.endpoint)
@@ -262,4 +286,4 @@ def test_a_closed_proxy_leaves_no_thread(echo: Echo) -> None:
         exchange(connection, b"1")
         proxy.close()
 
-        assert [] == [thread for thread in threading.enumerate() if thread.name == "etcd-settings-proxy"]
+        assert not proxy._thread.is_alive()
