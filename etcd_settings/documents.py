@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from etcd_settings.errors import ConfigurationError, DecodeError, EtcdSettingsError
 from etcd_settings.snapshot import Entry
 
-__all__ = ["SUFFIXES", "json_object", "parse", "split_suffix"]
+__all__ = ["SUFFIXES", "json_object", "parse", "read_json", "split_suffix"]
 
 
 def parse(path: str, entry: Entry) -> Any:
@@ -59,7 +59,7 @@ def json_object(text: str) -> dict[str, Any] | None:
     if not text.lstrip().startswith("{"):  # cheaper than a failed parse, and most texts are none
         return None
     try:
-        found: dict[str, Any] = _read_json(text)
+        found: dict[str, Any] = read_json(text)
     except (ValueError, RecursionError):
         return None
     return found
@@ -70,7 +70,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-_read_json: Callable[[str], Any] = json.JSONDecoder(parse_constant=_refuse_constant).decode
+read_json: Callable[[str], Any] = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 
 def _read_yaml(text: str) -> Any:
@@ -80,7 +80,7 @@ def _read_yaml(text: str) -> Any:
 
 
 _FORMATS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
-    ".json": ("JSON", _read_json),
+    ".json": ("JSON", read_json),
     ".toml": ("TOML", tomllib.loads),
     ".yaml": ("YAML", _read_yaml),
     ".yml": ("YAML", _read_yaml),
