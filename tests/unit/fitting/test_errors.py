@@ -15,7 +15,6 @@ from pydantic import AliasPath, BaseModel, ConfigDict, Field, Secret, SecretStr,
 from pydantic_core import PydanticCustomError
 
 from etcd_settings.errors import (
-    ConfigurationError,
     ConflictError,
     DecodeError,
     EtcdSettingsError,
