@@ -16,14 +16,13 @@ with a signal handler.
 from __future__ import annotations
 
 import copy
+import itertools
 import logging
-import random
 import threading
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias, TypeVar
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from cachetools import TTLCache
 
@@ -36,139 +35,15 @@ from etcd_settings.errors import (
     UnavailableError,
 )
 from etcd_settings.forks import tell_after_fork
+from etcd_settings.freshness import CLOCK, Clock, Held, Kind, Outage, Policy, State
 from etcd_settings.snapshot import Snapshot
 
-__all__ = ["CLOCK", "Cache", "Clock", "Held", "Policy", "State"]
+__all__ = ["Cache"]
 
 log = logging.getLogger("etcd_settings")
 
-Kind: TypeAlias = Literal["read", "last_good", "empty"]
-
 _REFUSALS = (AuthenticationError, ConfigurationError, PermissionDeniedError, TLSError)
 """Failures that no waiting mends: they are logged as errors, an outage as a warning."""
-
-
-_FIRST_DELAY = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """
-    Where a cache takes time and chance from.
-
-    Args:
-        timer: Seconds that only rise.
-
-        wall: Seconds since 1970, for people to read.
-
-        chance: A number from 0 to 1, anew at each call; it spreads attempts over time.
-    """
-
-    timer: Callable[[], float] = time.monotonic
-    wall: Callable[[], float] = time.time
-    chance: Callable[[], float] = random.random
-
-
-CLOCK = Clock()
-"""The real one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """
-    How long a snapshot is good.
-
-    Args:
-        ttl: For how many seconds it is served without a thought.
-
-        max_stale: How many seconds after it was read it may be served at most, when reading fails; None: for ever.
-    """
-
-    ttl: float = 30.0
-    max_stale: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """
-    A snapshot that can be served.
-
-    Args:
-        snapshot: What is served.
-
-        read_at: When it was asked for, on the timer.
-
-        fresh: Holds something until the TTL is over.
-
-        kind: ``"read"`` from the store; ``"last_good"``, saved by an earlier process; ``"empty"``, made up for settings
-            that may be missing.
-    """
-
-    snapshot: Snapshot
-    read_at: float
-    fresh: TTLCache[str, bool] = field(repr=False)
-    kind: Kind = "read"
-
-    @property
-    def is_fresh(self) -> bool:
-        # A look-up with `in` changes nothing in a TTLCache, and after construction we do nothing else: hence no lock.
-        return "snapshot" in self.fresh
-
-
-@dataclass(frozen=True, slots=True)
-class Outage:
-    """
-    What has been failing since the last good read.
-
-    Args:
-        error: Why the last attempt failed.
-
-        failures: How many attempts failed.
-
-        retry_at: Before this time on the timer nobody tries who can be served otherwise.
-
-        logged: The kinds of errors that were logged, so that each is logged once.
-    """
-
-    error: Exception
-    failures: int
-    retry_at: float
-    logged: frozenset[type[Exception]] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """
-    All that a cache knows.
-
-    Args:
-        since: When its name changed last, in seconds since 1970.
-
-        held: What can be served; None before the first good read.
-
-        outage: What fails at present; None if the last attempt succeeded.
-
-        regressed: The last read gave an older revision than the one held.
-
-        live: A watch is connected and feeds what is held, so that it needs no TTL.
-    """
-
-    since: float
-    held: Held | None = None
-    outage: Outage | None = None
-    regressed: bool = False
-    live: bool = False
-
-    @property
-    def name(self) -> Literal["empty", "fresh", "stale", "last_good", "live"]:
-        """``"empty"``, ``"fresh"``, ``"stale"``, ``"last_good"`` or ``"live"``, as in `Status.state`."""
-        if self.held is None or self.held.kind == "empty":
-            return "empty"
-        if self.live:
-            return "live"
-        if self.held.kind == "last_good":
-            return "last_good"
-        return "stale" if self.outage else "fresh"
 
 
 class Cache:
@@ -207,6 +82,8 @@ class Cache:
         self._state = State(since=clock.wall())
         self._is_closed = False
         self._flights: dict[None, _Flight] = {}  # the read under way, or nothing
+        self._landed: _Flight | None = None  # the last read that ended
+        self._numbers = itertools.count(1)
         tell_after_fork(self)
 
     @property
@@ -230,7 +107,7 @@ class Cache:
             return held.snapshot
         if outage is None or max_age == 0 or now >= outage.retry_at:
             return None
-        return held.snapshot if self._may_serve(held, outage.error) else None
+        return held.snapshot if self._policy.may_serve(held, outage.error, now) else None
 
     def get(self, *, timeout: float, max_age: float | None = None) -> Snapshot:
         """
@@ -244,10 +121,11 @@ class Cache:
         Raises:
             Exception: What the read raised, if there is nothing to serve.
         """
+        ask = self._ask(timeout, max_age)
         ready = self.peek(max_age)
         if ready is not None:
             return ready
-        error = self._refetch(timeout, max_age)
+        error = self._refetch(ask)
         held = self._state.held if error is None else self._stand_in(error)
         if held is not None:
             return held.snapshot
@@ -261,7 +139,7 @@ class Cache:
         Raises:
             Exception: What the read raised; what is served to others stays.
         """
-        error = self._refetch(timeout, max_age=0)
+        error = self._refetch(self._ask(timeout, max_age=0))
         if error is not None:
             raise error
         held = self._state.held
@@ -292,48 +170,56 @@ class Cache:
         self._flights = {}
         self._state = replace(self._state, live=False)
 
-    def _refetch(self, timeout: float, max_age: float | None) -> Exception | None:
+    def _ask(self, timeout: float, max_age: float | None) -> _Ask:
+        return _Ask(next(self._numbers), self._clock.timer(), timeout, max_age, self._landed)
+
+    def _refetch(self, ask: _Ask) -> Exception | None:
         """Read, or wait for somebody's read that is recent enough; give the error if it failed."""
-        asked_at = self._clock.timer()
-        deadline = asked_at + timeout
         while True:
             mine = _Flight(self._clock.timer())
             flight = self._flights.setdefault(None, mine)
+            left = ask.at + ask.timeout - mine.started
             if flight is mine:
-                return self._fly(flight, deadline - self._clock.timer())
-            if not flight.landed.wait(max(0.0, deadline - self._clock.timer())):
-                return UnavailableError({self._name: f"another thread's read did not end within {timeout:g} s"})
-            if flight.is_done and (max_age is None or flight.started >= asked_at - max_age):
+                return self._fly(mine, ask, left)
+            if not flight.landed.wait(max(0.0, left)):
+                return UnavailableError({self._name: f"another thread's read did not end within {ask.timeout:g} s"})
+            if ask.is_answered_by(flight):
                 return _copy(flight.error)
-            # It was abandoned, or began before what was asked for: take the next one, or become its leader.
+            # It was abandoned, or began before what was asked for: take the next one, or lead it.
 
     @contextmanager
     def _alone(self) -> Generator[None]:
         """Be the one that may change the state; a read that is under way comes first."""
-        mine = _Flight(self._clock.timer())
-        while (flight := self._flights.setdefault(None, mine)) is not mine:
-            flight.landed.wait(1.0)  # in a forked child nobody may be left to tell
+        flights, mine = self._flights, _Flight(self._clock.timer())
+        while (flight := flights.setdefault(None, mine)) is not mine:
+            flight.landed.wait()
         try:
             yield
         finally:
-            self._flights.clear()
+            flights.clear()
             mine.landed.set()
 
-    def _fly(self, flight: _Flight, timeout: float) -> Exception | None:
-        flights = self._flights
+    def _fly(self, flight: _Flight, ask: _Ask, timeout: float) -> Exception | None:
+        flights, landed = self._flights, self._landed
         try:
-            try:
-                snapshot = self._read(timeout)
-            except Exception as e:  # noqa: BLE001  # any store's failure is an outage; what interrupts us passes through
-                flight.error = e
-                self._failed(e)
-            else:
-                self._arrived(snapshot, flight.started)
-            flight.is_done = True
+            if landed is not None and landed is not ask.landed and ask.is_answered_by(landed):
+                return _copy(landed.error)  # it came in between looking at the state and getting here
+            flight.number = next(self._numbers)
+            error = self._attempt(flight, timeout)
+            flight.is_done, flight.error, self._landed = True, _copy(error), flight
+            return error
         finally:  # also when interrupted: then is_done is False, and one of those who wait takes over
             flights.clear()
             flight.landed.set()
-        return flight.error
+
+    def _attempt(self, flight: _Flight, timeout: float) -> Exception | None:
+        try:
+            snapshot = self._read(timeout)
+        except Exception as e:  # noqa: BLE001  # any store's failure is an outage; what interrupts us passes through
+            self._failed(e)
+            return e
+        self._arrived(snapshot, flight.started)
+        return None
 
     def _arrived(self, snapshot: Snapshot, started: float) -> None:
         """Take in what was read, unless it is older than what we have."""
@@ -357,9 +243,7 @@ class Cache:
     def _keep(self, held: Held, revision: int) -> None:
         # A member that lags after a failover, or a restored cluster: the next read, soon, tells which.
         log.debug("%s answered with revision %d, older than %d: kept.", self._name, revision, held.snapshot.revision)
-        again = self.hold(
-            held.snapshot, age=self._clock.timer() - held.read_at, ttl=min(_FIRST_DELAY, self._policy.ttl)
-        )
+        again = self.hold(held.snapshot, age=self._clock.timer() - held.read_at, ttl=self._policy.first_pause)
         self._become(held=again, outage=None, regressed=True)
 
     def _failed(self, error: Exception) -> None:
@@ -370,23 +254,16 @@ class Cache:
         if held is not None and kind not in logged and not self._is_closed:
             self._log(held, error)
             logged |= {kind}
-        retry_at = self._clock.timer() + self._delay(failures)
+        retry_at = self._clock.timer() + self._policy.pause(failures, self._clock.chance())
         self._become(held=held or self._state.held, outage=Outage(_copy(error), failures + 1, retry_at, logged))
 
     def _stand_in(self, error: Exception) -> Held | None:
         held = self._state.held
-        return held if held is not None and self._may_serve(held, error) else self._substitute(error)
-
-    def _may_serve(self, held: Held, error: Exception) -> bool:
-        if held.kind == "empty":  # it hides an outage, never a mistake
-            return isinstance(error, UnavailableError)
-        max_stale = self._policy.max_stale
-        return max_stale is None or self._clock.timer() - held.read_at <= max_stale
-
-    def _delay(self, failures: int) -> float:
-        """Give the seconds until the next attempt: doubling, at most the TTL, and spread, so that processes part."""
-        longest = min(min(_FIRST_DELAY, self._policy.ttl) * 2 ** min(failures, 62), self._policy.ttl)
-        return float(longest * (0.5 + self._clock.chance() / 2))
+        return (
+            held
+            if held is not None and self._policy.may_serve(held, error, self._clock.timer())
+            else self._substitute(error)
+        )
 
     def _log(self, held: Held, error: Exception) -> None:
         # A foreign error's text may hold anything, so that only its type is told; `refresh()` raises it whole.
@@ -416,13 +293,44 @@ class _Flight:
     The event is looked up and made when the read begins: in a process that gevent has patched it is a green one.
     """
 
-    __slots__ = ("error", "is_done", "landed", "started")
+    __slots__ = ("error", "is_done", "landed", "number", "started")
 
     def __init__(self, started: float) -> None:
         self.started = started
         self.landed = threading.Event()
+        self.number = 0
         self.is_done = False  # stays False if the one that reads was interrupted
         self.error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """
+    What one caller wants.
+
+    Args:
+        number: Tells which of two things began first, where the timer shows one time for both.
+
+        at: When it asked, on the timer.
+
+        timeout: Seconds that it has.
+
+        max_age: How old an answer may be; None: any read that ends after it asked will do.
+
+        landed: The last read that had ended when it asked.
+    """
+
+    number: int
+    at: float
+    timeout: float
+    max_age: float | None
+    landed: _Flight | None
+
+    def is_answered_by(self, flight: _Flight) -> bool:
+        """Whether a read that ended after this was asked is recent enough."""
+        if not flight.is_done or self.max_age is None:
+            return flight.is_done
+        return flight.number > self.number or flight.started > self.at - self.max_age
 
 
 def _is_older(snapshot: Snapshot, held: Held) -> bool:

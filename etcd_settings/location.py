@@ -165,9 +165,9 @@ def _split_parts(rest: str) -> tuple[str, str, str]:
     match = re.match(r"([^/?]*)([^?]*)(?:\?(.*))?", rest, re.DOTALL)
     assert match is not None  # every text matches
     authority, path, query = match[1], match[2], match[3] or ""
-    if "@" not in authority and "@" in rest and re.search(r":\d", authority):
-        # Either a prefix with an '@', or a password that begins with digits. Guessing wrong would take the password's
-        # parts for ports and a prefix, and show them.
+    if ":" in authority and "@" in path + query:
+        # Either a prefix with an '@', or a password with a '/' or '?' that was not escaped. Guessing wrong would take
+        # the password's parts for hosts, ports and a prefix, and show them.
         raise ConfigurationError(
             "The URL has an '@' after its first '/' or '?'. In a password write these as %2F and %3F; "
             "in a prefix or an option write the '@' as %40."

@@ -13,10 +13,11 @@ import threading
 from collections.abc import Iterable
 from typing import Any, Self, TypeVar, Unpack, overload
 
-from etcd_settings.cache import CLOCK, Cache, Clock, Held, Policy
+from etcd_settings.cache import Cache
 from etcd_settings.connection import Connection
 from etcd_settings.errors import ClosedError, ConfigurationError, UnavailableError
 from etcd_settings.forks import tell_after_fork
+from etcd_settings.freshness import CLOCK, Clock, Held, Policy
 from etcd_settings.location import Location
 from etcd_settings.options import UNSET, Given, Keywords, Options, Unset, resolve
 from etcd_settings.reflector import Plan, Reflector, SnapshotIterator

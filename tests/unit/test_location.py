@@ -134,6 +134,7 @@ SECRET = "q7Zk"
 )
 @example(before="12/", after="", rest="@h/p/")
 @example(before="12?", after="=1", rest="@h/p/")
+@example(before="@0/", after="", rest="@h/p/")
 @example(before="", after="/", rest="@h/p/")
 def test_no_error_shows_a_part_of_a_password(before: str, after: str, rest: str) -> None:
     """However badly a password is escaped, and whatever else is wrong, no error shows a part of it."""
