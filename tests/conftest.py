@@ -11,6 +11,12 @@ import time
 from collections.abc import Callable
 
 import pytest
+from hypothesis import settings
+
+# Few examples, so that the suite stays quick on every save; HYPOTHESIS_PROFILE=thorough searches longer.
+settings.register_profile("quick", max_examples=40, deadline=None)
+settings.register_profile("thorough", max_examples=2000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 pytest_plugins = ["pytester"]
 
