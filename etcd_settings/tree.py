@@ -168,7 +168,7 @@ class _Layer:
     def _grow(self, head: bytes) -> Tree | None:
         """Make the branch for *head*; a text on the way is set aside, as its base. None for an empty segment."""
         above, _, last = head.rpartition(b"/")
-        if not last or len(head) < len(self.prefix):
+        if not last:
             return None
         node = self.branches.get(above)
         if node is None:

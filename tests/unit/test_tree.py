@@ -216,6 +216,14 @@ class TestBases:
         assert isinstance(problem, ConflictError)
         assert ("/config/app/a", "/config/app/a/b/c/d") == problem.keys
 
+    def test_a_base_may_come_after_its_children(self) -> None:
+        """Pages, and stores that do not sort, deliver in any order."""
+        rows = [make_row("db/pool/size", "5"), make_row("db/host", "x"), make_row("db", '{"host": "y", "port": 1}')]
+
+        assert {"db": {"host": "x", "port": 1, "pool": {"size": "5"}}} == build(
+            Snapshot({"": Entries(rows, prefix=PREFIX)}, 1)
+        )
+
     def test_a_child_may_be_a_document(self) -> None:
         """A mounted document is a child like any other."""
         assert {"db": {"host": "x", "pool": {"max": 2}}} == built({"db": '{"host": "x"}', "db/pool.json": '{"max": 2}'})
@@ -472,6 +480,7 @@ class TestOrigins:
             ("db/pool", None, []),
             ("db", None, []),
             ("db.json", None, []),
+            ("hosts.json", None, []),
             ("missing", None, []),
             ("hosts/2", None, []),
             ("level/deeper", None, []),
@@ -487,6 +496,14 @@ class TestOrigins:
             self.at(*winner) if winner else None,
             tuple(self.at(*place) for place in shadowed),
         ) == explain(self.SNAPSHOT, path)
+
+    def test_within_a_layer_the_deeper_base_is_nearer(self) -> None:
+        """It wins over the one above it, so it comes first among the losers."""
+        snapshot = make_layers({"x/": {"a": '{"b": {"c": 1}}', "a/b": '{"c": 2}', "a/b/c": "3"}})
+
+        assert Explanation("a/b/c", self.at("x/a/b/c"), (self.at("x/a/b", "c"), self.at("x/a", "b/c"))) == explain(
+            snapshot, "a/b/c"
+        )
 
     def test_a_text_under_a_branch_is_told_as_shadowed(self) -> None:
         """There is no single winner, but somebody's value does not count."""
