@@ -123,8 +123,7 @@ class Entries(Mapping[str, Entry]):
     The entries of one layer, path → entry, each made when it is first looked at.
 
     Args:
-        rows: What a store delivered: every key below *prefix*, each once, sorted by key. It is kept, so it must not
-            change later.
+        rows: What a store delivered: every key below *prefix*, each once. It is kept, so it must not change later.
 
         prefix: The whole prefix of the layer; what follows it in a key is the path.
 
@@ -166,8 +165,8 @@ class Entries(Mapping[str, Entry]):
     def rows_below(self, path: str) -> Sequence[Row]:
         """Give the rows of all keys below *path*; costs those, not all."""
         below = path + "/"
-        start, stop = self._base.span(encode_key(self.prefix + below))
-        kept = (row for row in self._base.rows[start:stop] if self._path(row) not in self._patch)
+        found = self._base.starting_with(encode_key(self.prefix + below))
+        kept = (row for row in found if self._path(row) not in self._patch)
         return [*kept, *(row for other, row in self._patch.items() if row is not None and other.startswith(below))]
 
     def row(self, path: str) -> Row:
@@ -220,12 +219,12 @@ class Entries(Mapping[str, Entry]):
 class _Base:
     """The rows of one bulk read, with what is known of their order; shared by all entries that evolved from them."""
 
-    __slots__ = ("_index", "_keys", "rows", "start")
+    __slots__ = ("_in_order", "_index", "rows", "start")
 
     def __init__(self, rows: Sequence[Row], start: int) -> None:
         self.rows, self.start = rows, start
         self._index: Mapping[str, Row] | None = None
-        self._keys: list[bytes] | None = None
+        self._in_order: Sequence[Row] | None = None
 
     @property
     def index(self) -> Mapping[str, Row]:
@@ -233,13 +232,13 @@ class _Base:
             self._index = {decode_key(row.key[self.start :]): row for row in self.rows}
         return self._index
 
-    def span(self, prefix: bytes) -> tuple[int, int]:
-        """Give where the rows begin and end whose keys start with *prefix*."""
-        if self._keys is None:
-            self._keys = [row.key for row in self.rows]
-        end = range_end(prefix)
-        stop = len(self._keys) if end == ALL_KEYS else bisect_left(self._keys, end)
-        return bisect_left(self._keys, prefix), stop
+    def starting_with(self, prefix: bytes) -> Sequence[Row]:
+        """Give the rows whose keys start with *prefix*."""
+        if self._in_order is None:
+            self._in_order = sorted(self.rows, key=_key)  # etcd's are in order already; nobody else has to sort
+        rows, end = self._in_order, range_end(prefix)
+        stop = len(rows) if end == ALL_KEYS else bisect_left(rows, end, key=_key)
+        return rows[bisect_left(rows, prefix, key=_key) : stop]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -307,10 +306,7 @@ class Snapshot(Mapping[str, Entry]):
 
             changes: Layer → path → the entry that was written, or None where it was deleted.
         """
-        layers = {
-            layer: entries.evolve(changes[layer]) if changes.get(layer) and isinstance(entries, Entries) else entries
-            for layer, entries in self.layers.items()
-        }
+        layers = {layer: _evolve(entries, changes.get(layer, {})) for layer, entries in self.layers.items()}
         return Snapshot(layers, revision, self.cluster_id)
 
     def __repr__(self) -> str:
@@ -318,6 +314,14 @@ class Snapshot(Mapping[str, Entry]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Snapshot, (dict(self.layers), self.revision, self.cluster_id)
+
+
+def _evolve(entries: Mapping[str, Entry], changes: Mapping[str, Entry | None]) -> Mapping[str, Entry]:
+    if not changes:
+        return entries
+    if isinstance(entries, Entries):
+        return entries.evolve(changes)
+    return {path: entry for path, entry in {**entries, **changes}.items() if entry is not None}
 
 
 def _differing(new: Mapping[str, Entry], old: Mapping[str, Entry]) -> Iterator[str]:

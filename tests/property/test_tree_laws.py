@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from etcd_settings.errors import EtcdSettingsError
 from etcd_settings.nodes import Traced
 from etcd_settings.snapshot import Entries, Snapshot
-from etcd_settings.tree import Tree, build, explain, layer_trees, merge, traced_trees
+from etcd_settings.tree import Tree, branch, build, explain, layer_trees, merge, traced_trees
 from tests.making import PREFIX, make_entry, make_layers, make_row, make_snapshot
 from tests.strategies import Values, any_entries, any_layers, leaf_names, texts, trees
 
@@ -178,3 +178,24 @@ def test_what_is_missing_has_no_winner(layers: Mapping[str, Values], path: list[
     explanation = explain(snapshot, "/".join(path))
 
     assert explanation.winner is None or any("/".join(path).startswith(value) for value in values)
+
+
+@given(layers=any_layers, path=st.sampled_from(["a", "b", "a/b", "b/a/0", "/ü/", "\udcff", "0"]))
+@example(layers={"": {"a": b'{"b": {"c": 1}}'}, "app/": {"a/b/c": b"2", "a.json/b": b"x"}}, path="a/b")
+def test_a_branch_built_alone_is_the_branch_of_the_whole(layers: Mapping[str, Values], path: str) -> None:
+    """Where the whole tree builds, building only a branch of it gives the same branch."""
+    snapshot = make_layers(layers)
+    plain = Snapshot({layer: dict(entries) for layer, entries in snapshot.layers.items()}, 1)
+    whole = outcome(snapshot)
+    if isinstance(whole, list):
+        return
+
+    assert branch_or_error(whole, path) == branch_or_error(build(snapshot, path), path)
+    assert branch_or_error(whole, path) == branch_or_error(build(plain, path), path)
+
+
+def branch_or_error(tree: Tree, path: str) -> Tree | str:
+    try:
+        return branch(tree, path)
+    except EtcdSettingsError as e:
+        return str(e)

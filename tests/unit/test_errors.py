@@ -21,6 +21,7 @@ from etcd_settings.errors import (
     PermissionDeniedError,
     RejectedUpdateError,
     RequestError,
+    RestoredError,
     TLSError,
     UnavailableError,
     combine,
@@ -83,6 +84,8 @@ EXAMPLES = [
     ),
     (CompactedError(7), {"revision": 7}, "The history up to revision 7 has been compacted away. Read the present"),
     (CompactedError(), {"revision": None}, "The history has been compacted away"),
+    (RestoredError(8), {"revision": 8}, "The cluster is back at revision 8: it was restored from a backup. Read"),
+    (RestoredError(), {"revision": None}, "Another cluster answers now"),
     (
         MessageTooLargeError("request", size=5, limit=4),
         {"what": "request", "size": 5, "limit": 4},
