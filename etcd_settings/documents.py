@@ -13,8 +13,8 @@ import tomllib
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
+from etcd_settings.entries import Entry
 from etcd_settings.errors import ConfigurationError, DecodeError, EtcdSettingsError
-from etcd_settings.snapshot import Entry
 
 __all__ = ["SUFFIXES", "json_object", "parse", "read_json", "split_suffix"]
 

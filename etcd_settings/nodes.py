@@ -10,14 +10,14 @@ Invariant: nothing here changes a tree that it was given. What is returned may s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from etcd_settings.documents import json_object
 from etcd_settings.errors import ConflictError
 
-__all__ = ["Origin", "Traced", "Tree", "as_list", "branch", "merge", "object_in", "trace"]
+__all__ = ["Origin", "Traced", "Tree", "as_list", "branch", "look_up", "merge", "object_in", "trace"]
 
 Tree: TypeAlias = dict[str, Any]
 """Branches are dicts; leaves are `str`, `bytes` where the value is no UTF-8, or whatever a document holds."""
@@ -106,6 +106,18 @@ def branch(tree: Tree, path: str) -> Tree:
                 [seen], "a branch was asked for, and a single value is there", mend="Ask for its parent."
             )
         node = below
+    return node
+
+
+def look_up(node: Any, names: Sequence[str]) -> Any:
+    """Follow *names* down a traced tree, into lists too; None if there is nothing."""
+    for name in names:
+        match node:
+            case Traced(value=list() as items, origin=origin):
+                below = trace({str(index): item for index, item in enumerate(items)}, origin)
+            case _:
+                below = object_in(node) or {}
+        node = below.get(name)
     return node
 
 

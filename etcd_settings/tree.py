@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, Protocol
 from etcd_settings.documents import SUFFIXES, parse, split_suffix
 from etcd_settings.errors import ConflictError, EtcdSettingsError, combine
 from etcd_settings.keys import decode_key, encode_key
-from etcd_settings.nodes import Origin, Traced, Tree, as_list, branch, merge, object_in, trace
+from etcd_settings.nodes import Origin, Traced, Tree, as_list, branch, look_up, merge, object_in, trace
 from etcd_settings.snapshot import Entries, Entry, Snapshot
 
 __all__ = [
@@ -89,7 +89,7 @@ def traced_trees(snapshot: Snapshot, path: str = "") -> list[Tree]:
 def explain(snapshot: Snapshot, path: str) -> Explanation:
     """Tell where the value at *path* came from, and what it shadows; raises what `build` raises."""
     names = [name for name in path.split("/") if name]
-    found = _look_up(_overlay(traced_trees(snapshot)), names)
+    found = look_up(_overlay(traced_trees(snapshot)), names)
     held = [value for entries in reversed([*snapshot.layers.values()]) for value in _holders(entries, names)]
     if isinstance(found, Traced):
         winner, lost = found.origin, held
@@ -298,18 +298,6 @@ def _origin(entry: Entry) -> Origin:
     return Origin(entry.key, entry.layer, entry.mod_revision)
 
 
-def _look_up(node: Any, names: Sequence[str]) -> Any:
-    """Follow *names* down a traced tree, into lists too; None if there is nothing."""
-    for name in names:
-        match node:
-            case Traced(value=list() as items, origin=origin):
-                below = trace({str(index): item for index, item in enumerate(items)}, origin)
-            case _:
-                below = object_in(node) or {}
-        node = below.get(name)
-    return node
-
-
 def _holders(entries: Mapping[str, Entry], names: Sequence[str]) -> Iterator[Traced]:
     """Find every value for a path in one layer, whichever entry it is in, the one that wins within the layer first."""
     for depth in range(len(names), 0, -1):
@@ -318,6 +306,6 @@ def _holders(entries: Mapping[str, Entry], names: Sequence[str]) -> Iterator[Tra
             entry = entries.get(path)
             if entry is not None and _mount(path) == mount:
                 value = _text(entry.value) if path == mount else parse(path, entry)
-                found = _look_up(trace(value, _origin(entry)), names[depth:])
+                found = look_up(trace(value, _origin(entry)), names[depth:])
                 if isinstance(found, Traced):
                     yield found

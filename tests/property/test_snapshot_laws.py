@@ -107,7 +107,7 @@ def test_evolving_is_like_reading_anew(
     snapshot = Snapshot({"": dict(now)}, 1) if plain else make_snapshot(values)
     before, seen = snapshot, [(dict(now), snapshot)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("etcd_settings.snapshot._MAX_PATCH", max_patch)
+        patch.setattr("etcd_settings.entries._MAX_PATCH", max_patch)
         for revision, step in enumerate(steps, start=2):
             written = {path: made and make_entry(path, made[0], revision=made[1]) for path, made in step.items()}
             snapshot = snapshot.evolve(revision, {"": written, "unknown/": written})
