@@ -73,7 +73,7 @@ class MemoryStore:
 
     def put(self, key: str | bytes, value: str | bytes, *, lease: int = 0) -> int:
         """Write one key; gives the revision of the write."""
-        name, content = _key(key), value.encode() if isinstance(value, str) else bytes(value)
+        name, content = _key(key), encode_key(value)
         with self._lock:
             old, revision = self._rows.get(name), self._revision + 1
             created, version = (revision, 1) if old is None else (old.create_revision, old.version + 1)
