@@ -126,7 +126,7 @@ class Planner:
         if origin in (Union, UnionType):
             return self._union(kind, hints)
         if origin is Literal:
-            return _literal(kind, args)
+            return _literal(args)
         if isinstance(kind, TypeVar):
             return self.plan(kind.__bound__ or Any, hints)
         cls = origin if isinstance(origin, type) else kind
@@ -180,8 +180,7 @@ class Planner:
             members = plan.members if isinstance(plan, Choice) else [plan]
             nullable = nullable or (isinstance(plan, Choice) and plan.nullable)
             plans += members
-        picky = any(isinstance(plan, Text) and plan.read is not None for plan in plans)
-        return Choice(plans, nullable=nullable, decode=hints.decode, read=_Reader(kind) if picky else None)
+        return Choice(plans, nullable=nullable, decode=hints.decode, read=_union_reader(kind, plans))
 
 
 class _Reader:
@@ -212,6 +211,16 @@ class _Reader:
         return text
 
 
+def _union_reader(kind: Any, members: Sequence[Plan]) -> Callable[[str], Any] | None:
+    if not any(isinstance(member, Text) and member.read is not None for member in members):
+        return None
+    read = _Reader(kind)
+    if any(member.takes_text for member in members):
+        return read  # a text that means a literal is a text all the same
+    literals = {text: value for member in members for text, value in (member.literals or {}).items()}
+    return lambda text: literals[text] if text in literals else read(text)
+
+
 def _text(kind: Any, cls: type, hints: Hints) -> Plan:
     if issubclass(cls, Enum):
         picky = hints.strict or not all(isinstance(member.value, str) for member in cls)
@@ -224,11 +233,18 @@ def _text(kind: Any, cls: type, hints: Hints) -> Plan:
     return Text(takes_text=not issubclass(cls, _NEVER_JUST_TEXT), takes_bytes=not known, read=read)
 
 
-def _literal(kind: Any, args: tuple[Any, ...]) -> Plan:
-    values = [arg.value if isinstance(arg, Enum) else arg for arg in args]
-    texts = [form for value in values for form in (str(value), json.dumps(value, default=str))]
+def _literal(args: tuple[Any, ...]) -> Plan:
+    literals: dict[str, Any] = {arg: arg for arg in args if isinstance(arg, str)}
+    for arg in args:
+        value = arg.value if isinstance(arg, Enum) else arg
+        literals.setdefault(json.dumps(value, default=str), arg)
+        literals.setdefault(str(value), arg)
     picky = not all(isinstance(arg, str) for arg in args)
-    return Text(literals=frozenset(texts), read=_Reader(kind) if picky else None)
+    return Text(literals=literals, read=partial(_literally, literals) if picky else None)
+
+
+def _literally(literals: Mapping[str, Any], text: str) -> Any:
+    return literals.get(text, text)
 
 
 def _hide_text(cls: Callable[[str], Any], value: Any) -> Any:

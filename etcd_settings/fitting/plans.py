@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -43,14 +43,14 @@ class Plan(ABC):
 
         secret: Whether what it holds must not be shown.
 
-        literals: The only texts that are valid; None if that is not known.
+        literals: The only texts that are valid, each with the value that it means; None if that is not known.
     """
 
     plain: bool = False
     takes_text: bool = False
     takes_bytes: bool = False
     secret: bool = False
-    literals: frozenset[str] | None = None
+    literals: Mapping[str, Any] | None = None
 
     @abstractmethod
     def fit(self, nodes: Nodes, run: Run) -> Any:
@@ -97,7 +97,7 @@ class Text(Plan):
 
         takes_bytes: Whether any bytes will do.
 
-        literals: The only texts that will do; None if that is not known.
+        literals: The only texts that will do, each with its value; None if that is not known.
 
         read: Makes a value of the text, for types that pydantic would not let come from one.
     """
@@ -107,7 +107,7 @@ class Text(Plan):
         *,
         takes_text: bool = False,
         takes_bytes: bool = False,
-        literals: frozenset[str] | None = None,
+        literals: Mapping[str, Any] | None = None,
         read: Callable[[str], Any] | None = None,
     ) -> None:
         self.takes_text, self.takes_bytes, self.literals, self.read = takes_text, takes_bytes, literals, read

@@ -103,9 +103,9 @@ class Choice(Plan):
         return self._hide((node,), run)
 
     def _hide(self, nodes: Nodes, run: Run) -> Any:
-        """Wrap what may be a secret, unless another member takes any text just as well."""
-        shown = any(member.takes_text for member in self.others if not member.secret)
-        return nodes[-1] if self.hidden is None or shown else self.hidden.fit(nodes, run)
+        """Wrap what may be a secret, unless a member before that one takes any text just as well."""
+        taker = next((member for member in self.others if member.takes_text), None)
+        return nodes[-1] if self.hidden is None or taker is not self.hidden else self.hidden.fit(nodes, run)
 
     def _branch(self, nodes: Nodes, run: Run) -> Any:
         layers = branches(nodes)
