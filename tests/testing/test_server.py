@@ -13,7 +13,7 @@ import pytest
 
 from etcd_settings.errors import ConfigurationError, PermissionDeniedError, RequestError
 from etcd_settings.etcd import Client
-from etcd_settings.testing import EtcdServer, StartError
+from etcd_settings.testing import EtcdServer, StartError, find_binaries
 from etcd_settings.testing.gateway import Gateway
 from etcd_settings.testing.ports import HOST, free_port
 
@@ -347,8 +347,8 @@ def test_an_address_before_the_start_is_an_error() -> None:
 
 def test_certificates_need_their_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without trustme the error names the extra, before anything is started, and no folder stays."""
+    monkeypatch.setenv("ETCD_BIN", str(find_binaries().etcd))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    monkeypatch.setenv("ETCD_BIN", str(EtcdServer().site.binaries.etcd))
 
     with pytest.raises(ConfigurationError, match=r"pip install 'etcd-settings\[testing\]'"):
         EtcdServer(tls=True)
