@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from pydantic import AliasChoices, AliasPath, BaseModel, Field, SecretStr
@@ -308,6 +308,9 @@ class Counting:
     def read(self, layers: Mapping[str, str], *, timeout: float) -> Snapshot:
         self.reads += 1
         return Snapshot({layer: {} for layer in layers}, 1)
+
+    def watch(self, *_: object, **__: object) -> NoReturn:
+        raise AssertionError("nobody watches here")
 
     def close(self) -> None:
         """Nothing to close."""

@@ -34,4 +34,4 @@ class Settings(EtcdBaseSettings):
 @cache
 def get_settings() -> Settings:
     """Give the settings that everybody shares."""
-    return Settings()
+    return Settings()  # type: ignore[call-arg]  # what is required comes from etcd
