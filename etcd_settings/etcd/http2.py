@@ -10,9 +10,11 @@ KeyboardInterrupt, nobody knows what is half-way through it; ``is_usable`` then 
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import NoReturn, ParamSpec, TypeVar
 
@@ -22,6 +24,7 @@ import h2.errors
 import h2.events
 import h2.exceptions
 import h2.settings
+from hpack import NeverIndexedHeaderTuple
 
 from etcd_settings.errors import TLSError
 from etcd_settings.etcd.grpc import CallFailed, Deframer, NoAnswer, frame, read_status
@@ -38,6 +41,9 @@ _WINDOW = 16 << 20
 _MAX_UNSENT = 1 << 20
 """Bytes of a request that may wait for the socket. Twice as many are the answers to a flood of PINGs or SETTINGS."""
 
+_SETTINGS = 4
+"""The type, in its fourth byte, of the frame that a server begins with (RFC 9113, section 3.4)."""
+
 PING_INTERVAL = 6.0
 """Seconds of silence on an open stream after which the other side is asked whether it is still there."""
 
@@ -46,6 +52,30 @@ _PING_PATIENCE = 3.0
 
 _MAX_IDLE = 20.0
 """Seconds after which an unused connection is not trusted any more: something on the way may have forgotten it."""
+
+
+class _Hush(logging.Filter):
+    """Keep hpack from telling its debug log our token: it quotes every header that it encodes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._here = threading.local()
+
+    @contextmanager
+    def while_encoding(self) -> Generator[None]:
+        """Drop what this thread would log meanwhile."""
+        self._here.encoding = True
+        try:
+            yield
+        finally:
+            self._here.encoding = False
+
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002  # logging's signature
+        return not getattr(self._here, "encoding", False)
+
+
+_HUSH = _Hush()
+logging.getLogger("hpack.hpack").addFilter(_HUSH)
 
 
 def _foreign_errors_end_here(*, sent: bool) -> Callable[[Callable[P, T]], Callable[P, T]]:
@@ -113,6 +143,7 @@ class Http2Connection:
         self._greeted = self._usable = self._goodbye = self._interrupted = self._wants_calm = False
         self._used_at = self._heard_at = time.monotonic()
         self._pinged_at: float | None = None
+        self._opening = b""
         self.ping_interval = PING_INTERVAL
         self._call: _Call | None = None
 
@@ -257,7 +288,9 @@ class Http2Connection:
     def _open(self, path: str, metadata: Iterable[tuple[str, str]]) -> _Call:
         self._usable = False
         call = self._call = _Call(self._h2.get_next_available_stream_id(), Deframer(self._max_message))
-        self._h2.send_headers(call.stream, [(":path", path), *self._headers, *metadata])
+        secret = [NeverIndexedHeaderTuple(name, value) for name, value in metadata]
+        with _HUSH.while_encoding():
+            self._h2.send_headers(call.stream, [(":path", path), *self._headers, *secret])
         return call
 
     def _opened(self) -> _Call:
@@ -311,11 +344,19 @@ class Http2Connection:
             raise CallFailed("it was interrupted", sent=True)
         if received:
             self._heard_at = time.monotonic()
+            if not self._greeted:
+                self._check_opening(received)
         for event in self._h2.receive_data(received) if received else ():
             self._take(event)
         self._outgoing += self._h2.data_to_send()
         if len(self._outgoing) > 2 * _MAX_UNSENT:
             raise CallFailed("it floods us and does not read our answers", sent=True)
+
+    def _check_opening(self, received: bytes) -> None:
+        # h2 would wait for the whole frame that it takes any text for the head of: up to 16 MiB that never come.
+        self._opening += received[:4]
+        if len(self._opening) >= 4 and self._opening[3] != _SETTINGS:
+            raise CallFailed("it does not speak HTTP/2: is this etcd's client port?", sent=False)
 
     def _take(self, event: h2.events.Event) -> None:
         match event:
