@@ -328,9 +328,15 @@ def combine(errors: Sequence[EtcdSettingsError]) -> EtcdSettingsError:
 
 
 def _error_line(error: Mapping[str, Any]) -> str:
-    place = ".".join(str(part) for part in error["loc"])
-    keys = ", ".join(repr(key) for key in error.get("keys", ()))
-    return f"- {place}: {error['msg']}{f' (from {keys})' if keys else ''}"
+    place = ".".join(str(part) for part in error["loc"]) or "all of it"
+    keys = [repr(key) for key in error.get("keys", ())]
+    if len(keys) > _FEW_KEYS:  # what is wrong with a whole branch came from all its keys
+        keys[_FEW_KEYS - 1 :] = [f"{len(keys) - _FEW_KEYS + 1} more"]
+    origin = f" (from {', '.join(keys)})" if keys else ""
+    return f"- {place}: {error['msg']}{origin}"
+
+
+_FEW_KEYS = 5
 
 
 def _for_shell(word: str) -> str:

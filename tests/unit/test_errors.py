@@ -78,6 +78,11 @@ EXAMPLES = [
         "2 invalid settings for Settings:\n- database.port: Field required\n- debug: Field required",
     ),
     (
+        InvalidSettingsError("Settings", [{**MISSING, "loc": (), "keys": [f"/a/{number}" for number in range(9)]}]),
+        {},
+        "- all of it: Field required (from '/a/0', '/a/1', '/a/2', '/a/3', 5 more)",
+    ),
+    (
         RejectedUpdateError(12, "every key is gone"),
         {"revision": 12, "reason": "every key is gone"},
         "revision 12 are refused: every key is gone. The last good ones stay in use. Mend the keys",
