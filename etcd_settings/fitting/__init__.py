@@ -14,8 +14,9 @@ Importing this package does not import pydantic; loading does.
 |---|---|
 | `places` | what several layers hold at one place, and where to put problems |
 | `names` | the names by which a record takes its fields |
-| `plans`, `unions` | how to fit nodes to one type |
+| `plans`, `containers`, `unions` | how to fit nodes to one type |
 | `records`, `planning` | how to read types |
+| `aligning` | how fitted values meet those of other sources |
 | `scrubbing` | how to say what is wrong without showing values |
 | `loading` | a type with its plan, and the whole way from a snapshot to a value |
 """

@@ -10,7 +10,8 @@ a second time, traced, to say which keys are to blame.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
@@ -90,6 +91,11 @@ class Target:
             ],
         )
 
+    def known(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Give those values alone that a field takes."""
+        tables = self.plan.tables()
+        return {name: value for name, value in values.items() if any(name in table.exact for table in tables)}
+
     def _fit(self, trees: Sequence[Tree], path: str, run: Run) -> Any:
         nodes: Nodes = trees
         for name in filter(None, path.split("/")):
@@ -130,12 +136,20 @@ def _target(kind: Any, _spelled: str, case_sensitive: bool, decoding: bool) -> T
     return Target(kind, Planner(case_sensitive=case_sensitive, enable_decoding=decoding).root(kind))
 
 
+def _is_settings(kind: Any) -> bool:
+    """Tell whether *kind* is a settings class, for which a prefix may hold keys of others whatever ``extra`` says."""
+    module: Any = sys.modules.get("pydantic_settings")  # not loaded: then nobody can have made one
+    return module is not None and isinstance(kind, type) and issubclass(kind, module.BaseSettings)
+
+
 def load(kind: Any, snapshot: Snapshot, path: str = "") -> Any:
     """Do what `etcd_settings.fitting.load` says."""
     target = target_for(kind)
     value = target.fit(snapshot, path)
     if value is MISSING:
         raise InvalidSettingsError(target.name, [{"loc": (), "type": "missing", "msg": "Nothing is there", "keys": ()}])
+    if _is_settings(kind) and isinstance(value, dict):
+        value = target.known(value)
     try:
         return target.adapter.validate_python(value)
     except ValidationError as e:

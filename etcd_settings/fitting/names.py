@@ -148,12 +148,25 @@ class Table:
     def _preferred(self) -> Mapping[str, str]:
         return {spec.name: spec.preferred for spec in self.fields}
 
-    def take(self, branch: Tree, run: Run) -> Folded:
-        """Sort the children of one layer's branch by slot. Of several names of a field the first choice wins."""
+    def take(self, layers: Sequence[Tree], run: Run) -> dict[str, tuple[Slot, list[Any]]]:
+        """
+        Sort the children of several layers' branches by slot, lowest layer first.
+
+        Of several names of a field the first choice wins within a layer; whatever each layer calls it, the higher wins.
+        """
+        places: dict[str, tuple[Slot, list[Any]]] = {}
+        for layer in layers:
+            for key, (slot, child) in self._take(layer, run).items():
+                places.setdefault(key, (slot, []))[1].append(child)
+                for rival in slot.rivals:
+                    places.pop(rival, None)
+        return places
+
+    def _take(self, branch: Tree, run: Run) -> Folded:
         folded: Folded = {}
         spelled: dict[str, str] = {}
         for name, child in branch.items():
-            slot = self.exact.get(name) or self.folded.get(self.fold(name))
+            slot = self.slot(name)
             if slot is None:
                 folded[name] = Slot(name, partial(self.make, ())), child
                 continue
@@ -168,16 +181,6 @@ class Table:
                 folded[slot.key] = slot, child
                 spelled[slot.key] = name
         return folded
-
-    def take_layers(self, layers: Sequence[Tree], run: Run) -> dict[str, tuple[Slot, list[Any]]]:
-        """Do as `take` for several layers, lowest first: by field, whatever each layer calls it, the higher wins."""
-        places: dict[str, tuple[Slot, list[Any]]] = {}
-        for layer in layers:
-            for key, (slot, child) in self.take(layer, run).items():
-                places.setdefault(key, (slot, []))[1].append(child)
-                for rival in slot.rivals:
-                    places.pop(rival, None)
-        return places
 
 
 def aliases(name: str, alias: Any, config: Mapping[str, Any]) -> list[tuple[str, PathInside]]:

@@ -29,8 +29,9 @@ from uuid import UUID
 from pydantic import Json, RootModel, Secret, SecretBytes, SecretStr, Strict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
+from etcd_settings.fitting.containers import Inside, ListOf, MapOf, Record
 from etcd_settings.fitting.names import Served, Table
-from etcd_settings.fitting.plans import Anything, Hidden, Inside, JsonText, ListOf, Make, MapOf, Plan, Record, Text
+from etcd_settings.fitting.plans import Anything, Hidden, JsonText, Make, Plan, Text
 from etcd_settings.fitting.records import config_of, fields_of, flat_metadata, is_record, peel
 from etcd_settings.fitting.unions import Choice
 

@@ -10,10 +10,12 @@ A place is secret by its type (`SecretStr` and its kin), or because something on
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr, ValidationError
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError, PydanticKnownError
@@ -89,6 +91,8 @@ def secrets_in(value: Any, plan: Plan | None, *, secret: bool = False) -> Iterat
     match value:
         case SecretStr() | SecretBytes() | Secret():
             yield from _texts(value)
+        case BaseModel():
+            yield from secrets_in(dict(value), plan, secret=secret)
         case dict():
             for name, child in value.items():
                 names = (str(name), *(plan.names(name) if plan else ()))
@@ -161,23 +165,18 @@ def _is_secret(loc: tuple[int | str, ...], plan: Plan) -> bool:
 
 
 def _masked(message: str, texts: Iterable[str], secrets: Iterable[str]) -> str:
-    for form in _longest_first(texts):
+    forms = {form for text in (*texts, *secrets) for form in _forms(text)}
+    for form in sorted(forms, key=len, reverse=True):
         if len(form) >= _LONG:
             message = message.replace(form, MASK)
         else:
             message = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", MASK, message)
-    for form in _longest_first(secrets):
-        message = message.replace(form, MASK)
     return message
 
 
-def _longest_first(texts: Iterable[str]) -> list[str]:
-    return sorted({form for text in texts for form in _forms(text)}, key=len, reverse=True)
-
-
 def _forms(text: str) -> Iterator[str]:
-    """Give the forms in which a message may quote a text: as it is, as Python writes it, line by line, word by word."""
-    for form in (text, repr(text)[1:-1], text.strip()):
+    """Give the forms in which a message may quote a text: whole, in Python, JSON or a URL, by line, or by word."""
+    for form in (text, text.strip(), repr(text)[1:-1], json.dumps(text)[1:-1], quote(text, safe=""), quote_plus(text)):
         if form:
             yield form
     for words in (text.splitlines(), text.split()):

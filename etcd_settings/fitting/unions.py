@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from typing import Any
 
+from etcd_settings.fitting.containers import ListOf, MapOf, Record
 from etcd_settings.fitting.names import Slot, Table
 from etcd_settings.fitting.places import Nodes, Run, bare, branches, container_in, grouped, merged
-from etcd_settings.fitting.plans import Hidden, ListOf, MapOf, Plan, Record
+from etcd_settings.fitting.plans import Hidden, Plan
 from etcd_settings.nodes import Tree
 
 __all__ = ["Choice", "contradicted"]

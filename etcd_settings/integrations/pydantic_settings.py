@@ -17,7 +17,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -32,15 +32,15 @@ if find_spec("pydantic_settings") is None:
         "Install it with `pip install 'etcd-settings[pydantic]'`."
     )
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from etcd_settings.fitting.aligning import align, is_covered, lay_over_factories
+from etcd_settings.fitting.containers import Record
 from etcd_settings.fitting.loading import Target, target_for
 from etcd_settings.fitting.places import keys_of
-from etcd_settings.fitting.plans import Plan, Record
 from etcd_settings.fitting.scrubbing import MASK, Finding, findings, keys_at, scrubbed, secrets_in
-from etcd_settings.fitting.unions import contradicted
 
 __all__ = ["EtcdBaseSettings", "EtcdSettingsConfigDict", "EtcdSettingsSource"]
 
@@ -151,8 +151,9 @@ class EtcdSettingsSource(PydanticBaseSettingsSource):
         if not isinstance(values, dict):
             raise self._no_branch(snapshot)
         self._heed_unknown(values)
-        _lay_over_factories(values, self.settings_cls, self.target.plan)
-        _align(values, self.current_state, self.target.plan)
+        if self.config.get("nested_model_default_partial_update"):
+            lay_over_factories(values, self.target)
+        align(values, self.current_state, self.target.plan)
         return _Quiet(values)
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 — inherited
@@ -169,7 +170,7 @@ class EtcdSettingsSource(PydanticBaseSettingsSource):
 
     def keys(self, found: Finding) -> tuple[str, ...]:
         """Give the keys that a finding is about; none if a source above has the say there."""
-        if self._taken is None or _is_covered(self.current_state, found.loc):
+        if self._taken is None or is_covered(self.current_state, found.loc):
             return ()
         return keys_at(self.target.trace(self._taken, self.path), self.target.plan, found)
 
@@ -251,7 +252,7 @@ class EtcdBaseSettings(BaseSettings):
         _etcd_source: Source | str | None = None
     else:
 
-        def __init__(self, /, _etcd_source=None, **values):
+        def __init__(self, /, *, _etcd_source=None, **values):
             building = _Building(type(self), _etcd_source)
             token = _building.set(building)
             try:
@@ -312,78 +313,3 @@ def _mended(error: ValidationError, building: _Building) -> ValidationError:
         if keys:
             mended.add_note(f"{'.'.join(map(str, one.loc))} comes from etcd: {', '.join(map(repr, keys))}")
     return mended
-
-
-def _is_covered(above: Any, loc: Sequence[int | str]) -> bool:
-    """Tell whether the sources above hold a single value at a location, or on the way to it."""
-    for part in loc:
-        if not isinstance(above, dict):
-            return True
-        if part in above:
-            above = above[part]
-        elif len(loc) == 1:
-            return False
-    return not isinstance(above, dict)
-
-
-def _align(values: dict[str, Any], above: Mapping[str, Any], plan: Plan) -> None:
-    """
-    Use the names that the sources above use.
-
-    A field may go by several names, and pydantic-settings merges by name: without this, an environment variable for the
-    second of a field's aliases would lose against etcd's value for the first.
-    """
-    for name, higher in above.items():
-        for table in plan.tables():
-            slot = table.exact.get(name)
-            if slot is None:
-                continue
-            if slot.key != name and slot.key in values:
-                values[name] = values.pop(slot.key)
-            for rival in slot.rivals:
-                if rival != name:
-                    values.pop(rival, None)
-        below = plan.below(name)
-        ours = values.get(name)
-        if below is not None and isinstance(higher, dict) and isinstance(ours, dict):
-            _align(ours, higher, below)
-
-
-def _lay_over_factories(values: dict[str, Any], settings_cls: type[BaseSettings], plan: Plan) -> None:
-    """
-    Complete branches with what their field's ``default_factory`` makes, if partial updates of defaults are wanted.
-
-    pydantic-settings does so for ``default=`` alone.
-    """
-    if not settings_cls.model_config.get("nested_model_default_partial_update"):
-        return
-    for name, info in settings_cls.model_fields.items():
-        key = next((n for n in plan.names(name) if n in values), name)
-        ours = values.get(key)
-        if (
-            info.default_factory is None
-            or not isinstance(ours, dict)
-            or getattr(info, "default_factory_takes_validated_data", False)
-        ):
-            continue
-        make: Any = info.default_factory
-        values[key] = _over(ours, make())
-
-
-def _over(values: dict[str, Any], default: Any) -> dict[str, Any]:
-    """Lay *values* over those of a model or dataclass; give them alone if they are meant for another type."""
-    if not isinstance(default, BaseModel) and not is_dataclass(default):
-        return values
-    plan = target_for(type(default)).plan
-    tables = plan.tables()
-    if not tables or contradicted(tables[0], [values]):
-        return values
-    merged = dict(values)
-    for spec in tables[0].fields:
-        child = getattr(default, spec.name, None)
-        ours = values.get(spec.preferred)
-        if spec.preferred not in values:
-            merged[spec.preferred] = child
-        elif isinstance(ours, dict):
-            merged[spec.preferred] = _over(ours, child)
-    return merged

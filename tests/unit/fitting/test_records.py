@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, NamedTuple, NewType, 
 import pydantic.dataclasses
 import pytest
 from pydantic import AliasGenerator, BaseModel, ConfigDict, Field, RootModel
+from pydantic_settings import BaseSettings
 from typing_extensions import TypeAliasType, TypedDict  # pydantic takes no other before Python 3.12
 
 from etcd_settings.fitting import load
@@ -274,3 +275,15 @@ def test_extra_keys_are_the_models_business(snapshot: MakeSnapshot) -> None:
 
     assert {"Un-Known": "x", "branch": {"Key": "y"}} == loaded.model_extra
     assert loaded.known == 1
+
+
+class OldSettings(BaseSettings):
+    known: int = 0
+    aliased: int = Field(default=0, alias="Other")
+
+
+def test_settings_classes_take_what_their_fields_take(snapshot: MakeSnapshot) -> None:
+    """A prefix may hold keys of others, although a settings class forbids extra arguments by default."""
+    loaded = load(OldSettings, snapshot({"KNOWN": "1", "other": "2", "unknown": "x"}))
+
+    assert (1, 2) == (loaded.known, loaded.aliased)
