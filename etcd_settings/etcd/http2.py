@@ -265,7 +265,7 @@ class Http2Connection:
 
     def is_usable(self) -> bool:
         """Tell whether the next call has a good chance: look, without waiting, at what came in since the last one."""
-        if not self._usable or time.monotonic() - self._used_at > _MAX_IDLE:
+        if not self._usable or not self._wire.is_current or time.monotonic() - self._used_at > _MAX_IDLE:
             return False
         try:
             self._look()

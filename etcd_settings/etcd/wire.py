@@ -140,6 +140,11 @@ class Wire:
             self._encrypt(self._tls, outgoing)
             self._send(self._cipher)
 
+    @property
+    def is_current(self) -> bool:
+        """Whether it was made after gevent patched, if it did: a socket from before would hold up all greenlets."""
+        return isinstance(self._socket, socket.socket)
+
     def wake(self) -> None:
         """Make the owner's `exchange` return. Safe from any thread, and from a signal handler."""
         with suppress(OSError):  # full: it will wake anyway; closed: nobody is there

@@ -92,10 +92,26 @@ def test_a_compaction_between_pages_starts_over(
     assert compacted == [snapshot.revision]
 
 
-def test_a_large_prefix_becomes_a_tree(client: Client) -> None:
-    """12,000 keys take two pages; each is in the tree."""
-    fill(client, [f"s{i % 7}/g{i % 11}/k{i}" for i in range(12_000)])
+@pytest.mark.parametrize("keys", [10_000, 10_001, 25_000, 100_000])
+def test_any_number_of_keys_becomes_a_tree(client: Client, calls: Callable[[], int], keys: int) -> None:
+    """10,000 keys are one call, each further 10,000 another; every key is in the tree, at one revision."""
+    fill(client, [f"s{i % 7}/g{i % 11}/k{i}" for i in range(keys)])
+    before = calls()
 
-    settings = tree.build(client.get_prefix(APP))
+    snapshot = client.get_prefix(APP, timeout=30)
 
-    assert 12_000 == sum(len(group) for service in settings.values() for group in service.values())
+    assert -(-keys // 10_000) == calls() - before
+    assert keys == len(snapshot)
+    settings = tree.build(snapshot)
+    assert keys == sum(len(group) for service in settings.values() for group in service.values())
+
+
+def test_an_answer_of_any_size_is_taken(client: Client) -> None:
+    """Etcd takes requests of 1.5 MiB and gives answers of any size: here 14 MB in one."""
+    values = {f"k{i:02}": bytes([i]) * 1_400_000 for i in range(10)}
+    for path, value in values.items():
+        client.put(APP + path, value)
+
+    snapshot = client.get_prefix(APP, timeout=30)
+
+    assert values == {path: entry.value for path, entry in snapshot.items()}
