@@ -99,3 +99,15 @@ def test_links_between_pages_lead_somewhere(page: str) -> None:
     targets = re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", text_of(page))
 
     assert [] == [target for target in targets if not ((FOLDER / page).parent / target).exists()]
+
+
+def test_every_room_is_on_the_map() -> None:
+    """The architecture page names every module and package of the first level; whoever adds one says what it is for."""
+    rooms = {
+        path.name if path.suffix else f"{path.name}/"
+        for path in (FOLDER / "etcd_settings").iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    named = set(re.findall(r"`(\w+(?:\.py|/))", text_of("docs/explanation/architecture.md")))
+
+    assert set() == rooms - named - {"__init__.py", "__main__.py"}
