@@ -143,7 +143,7 @@ class Wire:
     @property
     def is_current(self) -> bool:
         """Whether it was made after gevent patched, if it did: a socket from before would hold up all greenlets."""
-        return isinstance(self._socket, socket.socket)
+        return isinstance(self._socket, socket.socket)  # pyright: ignore[reportUnnecessaryIsInstance]  # see above
 
     def wake(self) -> None:
         """Make the owner's `exchange` return. Safe from any thread, and from a signal handler."""
