@@ -1,0 +1,1 @@
+"""A catalog that knows prices, and has them from etcd."""
