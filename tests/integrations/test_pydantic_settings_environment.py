@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from enum import IntEnum
+from enum import Enum, IntEnum
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -71,6 +71,10 @@ Pet = Annotated[Cat | Dog, Field(discriminator="kind")]
 
 class Level(IntEnum):
     LOW = 1
+
+
+class Number(Enum):
+    ONE = 1
 
 
 def comma(value: Any) -> Any:
@@ -247,6 +251,8 @@ DIFFERENT: dict[str, tuple[Any, Mapping[str, str], object, object]] = {
     "a scalar with children is an error": (dict[str, str], {"x__a": "1", "x__a__b": "2"}, {"a": "1"}, FAILURE),
     "a number stays text in a union with str": (str | list[str], {"x": "5"}, FAILURE, "5"),
     "a literal need not be a text": (Literal[1, 2], {"x": "1"}, FAILURE, 1),
+    "an enumeration need not be one of texts": (Number, {"x": "1"}, FAILURE, Number.ONE),
+    "names in a list of models are folded": (list[SubSub], {"x": '[{"MIXED": "a"}]'}, [SubSub()], [SubSub(Mixed="a")]),
     "an untyped dict guesses nothing": (dict, {"x__a": "1.10"}, {"a": 1.1}, {"a": "1.10"}),
 }
 
