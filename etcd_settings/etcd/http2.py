@@ -161,6 +161,7 @@ class Http2Connection:
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(_WINDOW - 65_535)
         while not self._greeted:
+            _check(deadline)
             self._hear_greeting(deadline)
         self._usable = True
 
@@ -186,7 +187,7 @@ class Http2Connection:
 
             deadline: When to give up, on `time.monotonic`'s clock.
 
-            patience: For how many seconds nothing at all may come before giving up earlier than that.
+            patience: For how many seconds the call may get no further before giving up earlier than that.
 
         Returns:
             The encoded answer.
@@ -200,7 +201,8 @@ class Http2Connection:
         call = self._open(path, [("grpc-timeout", timeout), *metadata])
         sent = self._send(call, message, deadline, patience, is_last=True)
         while not call.ended:
-            self._pump(_next(deadline, patience))
+            self._await(call, deadline, patience)
+            call.check_unary()
         self._wire.flush(self._outgoing)
         self._usable = sent and call.is_clean and not self._goodbye and not self._outgoing
         self._call, self._used_at = None, time.monotonic()
@@ -249,8 +251,9 @@ class Http2Connection:
             try:
                 self._pump(wait_until)
             except TimeoutError:
-                if time.monotonic() >= deadline:
-                    break
+                pass
+            if time.monotonic() >= deadline:
+                break
         return messages
 
     @property
@@ -332,9 +335,16 @@ class Http2Connection:
                 self._h2.send_data(call.stream, rest[:room].tobytes(), end_stream=is_last and room == len(rest))
                 self._outgoing += self._h2.data_to_send()
                 rest = rest[room:]
+                call.moved_at = time.monotonic()
             else:
-                self._pump(_next(deadline, patience))
+                self._await(call, deadline, patience)
         return not rest
+
+    def _await(self, call: _Call, deadline: float, patience: float | None) -> None:
+        """Wait for something to happen, unless it is too late for that."""
+        until = deadline if patience is None else min(deadline, call.moved_at + patience)
+        _check(until)
+        self._pump(until)
 
     def _pump(self, deadline: float) -> None:
         """Send what is to be sent, wait for something to happen, and take in what came."""
@@ -383,6 +393,7 @@ class _Call:
         self.stream = stream
         self.ended = False
         self.is_clean = False
+        self.moved_at = time.monotonic()  # when the call itself got on; PINGs and the like are no progress
         self._deframer = deframer
         self._messages: list[bytes] = []
         self._headers: dict[str, str] = {}
@@ -390,11 +401,13 @@ class _Call:
     def take(self, event: h2.events.Event) -> None:
         match event:
             case h2.events.ResponseReceived(headers=headers):
+                self.moved_at = time.monotonic()
                 self._headers |= _decode(headers)
                 self._check_headers()
             case h2.events.TrailersReceived(headers=headers):
                 self._headers |= _decode(headers)
-            case h2.events.DataReceived(data=data):
+            case h2.events.DataReceived(data=data) if data:
+                self.moved_at = time.monotonic()
                 self._messages.extend(self._deframer.feed(data))
             case h2.events.StreamEnded():
                 self.ended = self.is_clean = True
@@ -409,6 +422,11 @@ class _Call:
     def raise_end(self) -> NoReturn:
         """Tell why a stream that should go on has ended."""
         raise read_status(self._headers) or CallFailed("it ended the stream", sent=True)
+
+    def check_unary(self) -> None:
+        """Keep no more messages than the one that is expected: a server could go on sending them."""
+        if len(self._messages) > 1:
+            raise CallFailed("its answer has more than one message", sent=True)
 
     def answer(self) -> bytes:
         """Give the one message that a unary call is answered with."""
@@ -434,8 +452,10 @@ class _Call:
         raise CallFailed(f"it broke the call off (RST_STREAM {code:d})", sent=not refused)
 
 
-def _next(deadline: float, patience: float | None) -> float:
-    return deadline if patience is None else min(deadline, time.monotonic() + patience)
+def _check(deadline: float) -> None:
+    """Look at the clock: to wait is not enough where somebody floods us, for then there is always something to take."""
+    if time.monotonic() >= deadline:
+        raise TimeoutError
 
 
 def _decode(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
