@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -139,16 +138,34 @@ def test_a_fork_beside_a_watch(etcd_server: EtcdServer) -> None:
         assert [0] == statuses([pid])
 
 
-def test_a_spawned_process_reads(etcd_server: EtcdServer) -> None:
-    """Nothing has to be inherited."""
+def test_a_spawned_process_reads(etcd_server: EtcdServer, tmp_path: Path) -> None:
+    """Nothing has to be inherited, and a source's options can be handed over."""
     write(etcd_server, "1")
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        assert "1" == pool.apply(_read, (etcd_server.url,))
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent(
+            """
+            import multiprocessing, sys
+            from etcd_settings import Source
 
+            def read(url):
+                with Source(url) as source:
+                    assert source.snapshot()["a"].text == "1"
 
-def _read(url: str) -> str:
-    with Source(url) as source:
-        return source.snapshot()["a"].text
+            if __name__ == "__main__":
+                read(sys.argv[1])
+                child = multiprocessing.get_context("spawn").Process(target=read, args=sys.argv[1:])
+                child.start()
+                child.join()
+                sys.exit(child.exitcode)
+            """
+        )
+    )
+    done = subprocess.run(
+        [sys.executable, program, etcd_server.url], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (0, "") == (done.returncode, done.stderr)
 
 
 @pytest.mark.parametrize("patched", ["early", "late", "late, after a read", "late, after a fork"])
