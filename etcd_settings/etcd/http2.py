@@ -206,7 +206,11 @@ class Http2Connection:
         self._wire.flush(self._outgoing)
         self._usable = sent and call.is_clean and not self._goodbye and not self._outgoing
         self._call, self._used_at = None, time.monotonic()
-        return call.answer()
+        try:
+            return call.answer()
+        except CallFailed:
+            self._usable = False  # who answers like that is not to be trusted with the next call
+            raise
 
     @_foreign_errors_end_here(sent=True)
     def open(self, path: str, *, metadata: Iterable[tuple[str, str]] = ()) -> None:
@@ -248,10 +252,8 @@ class Http2Connection:
             if call.ended:
                 call.raise_end()
             wait_until = min(deadline, self._ping_if_due())
-            try:
+            with suppress(TimeoutError):
                 self._pump(wait_until)
-            except TimeoutError:
-                pass
             if time.monotonic() >= deadline:
                 break
         return messages
