@@ -96,7 +96,7 @@ class Calls:
         except StatusReceived as e:
             problem = self.problem(e, purpose)
         except MalformedMessage:
-            endpoint = self.endpoints.preferred
+            endpoint = self.endpoints.preferred or "etcd"
             problem = UnavailableError({endpoint: "its answer is no etcd message"}, action=str(purpose))
         raise problem  # outside of the handlers, so that no context holds what came over the wire
 

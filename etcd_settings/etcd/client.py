@@ -40,8 +40,8 @@ class Client:
         self._calls = Calls(self.connection)
 
     @property
-    def endpoint(self) -> str:
-        """The endpoint that served last, or will be asked first."""
+    def endpoint(self) -> str | None:
+        """The endpoint that served last, or will be asked first; None before DNS has named one."""
         return self._calls.endpoints.preferred
 
     def get(self, key: str | bytes, *, timeout: float | None = None) -> Entry | None:
@@ -183,7 +183,7 @@ class Client:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Client of {', '.join(self.connection.endpoints)}>"
+        return f"<Client of {self.connection.srv or ', '.join(self.connection.endpoints)}>"
 
     def _kv(self, method: str, fields: Mapping[str, Any], purpose: Purpose, timeout: float | None) -> Any:
         request = message(f"{method}Request")(**fields)

@@ -21,6 +21,7 @@ from etcd_settings.connection import Connection
 from etcd_settings.errors import ClosedError, EtcdSettingsError, TLSError, UnavailableError, combine
 from etcd_settings.etcd.grpc import CallFailed, Status, StatusReceived
 from etcd_settings.etcd.http2 import Http2Connection
+from etcd_settings.etcd.srv import find_endpoints
 from etcd_settings.etcd.tls import make_context
 from etcd_settings.etcd.wire import Wire, split_endpoint
 
@@ -59,17 +60,31 @@ class Endpoints:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._order = list(connection.endpoints)
-        self._pools = {endpoint: _Pool(endpoint, connection) for endpoint in self._order}
+        self._order = connection.endpoints  # the favourite first; replaced as a whole, so that no lock is needed
+        self._pools: dict[str, _Pool] = {}
+        self._asks_dns = connection.srv is not None
         self._closed = False
 
     def __len__(self) -> int:
-        return len(self._pools)
+        return len(self._order)
 
     @property
-    def preferred(self) -> str:
-        """The endpoint that served last, or will be asked first."""
-        return self._order[0]
+    def preferred(self) -> str | None:
+        """The endpoint that served last, or will be asked first; None before DNS has named one."""
+        return self._order[0] if self._order else None
+
+    def find(self, deadline: float) -> tuple[str, ...]:
+        """
+        Give the endpoints, the favourite first; those of ``etcd+srv`` come from DNS, anew after all of them failed.
+
+        Raises:
+            UnavailableError: DNS knows none, or did not answer.
+        """
+        if self._asks_dns and self._connection.srv is not None:
+            timeout = max(deadline - time.monotonic(), 0.001)
+            self._order = find_endpoints(self._connection.srv, tls=self._connection.tls is not None, timeout=timeout)
+            self._asks_dns = False
+        return self._order
 
     def call(
         self,
@@ -104,7 +119,7 @@ class Endpoints:
             ClosedError: `close` was called.
         """
         failures: dict[str, CallFailed | TLSError] = {}
-        patience = self._connection.connect_timeout if len(self._pools) > 1 and not mutation else None
+        patience = self._connection.connect_timeout if len(self.find(deadline)) > 1 and not mutation else None
         for endpoint in self._attempts(failures, deadline):
             try:
                 answer = self._attempt(endpoint, path, message, metadata, deadline, patience)
@@ -121,6 +136,7 @@ class Endpoints:
                 return answer
             if mutation and getattr(failures[endpoint], "sent", False):
                 break
+        self._asks_dns = self._connection.srv is not None  # perhaps the cluster has moved
         raise self._verdict(failures, action, mutation=mutation)
 
     @contextmanager
@@ -135,20 +151,18 @@ class Endpoints:
         """
         if self._closed:
             raise ClosedError("Client")
-        with self._pools[endpoint].connection(
-            time.monotonic() + self._connection.timeout, dedicated=True
-        ) as connection:
+        with self._pool(endpoint).connection(time.monotonic() + self._connection.timeout, dedicated=True) as connection:
             yield connection
 
     def pass_over(self, endpoint: str) -> None:
         """Ask the one after *endpoint* first from now on."""
-        if self._order[0] == endpoint:
-            self._order = [*self._order[1:], endpoint]
+        if self.preferred == endpoint:
+            self._order = (*self._order[1:], endpoint)
 
     def close(self) -> None:
         """Drop every connection; calls under way end with a `ClosedError`."""
         self._closed = True
-        for pool in self._pools.values():
+        for pool in list(self._pools.values()):
             pool.close()
 
     def _attempts(self, failures: Mapping[str, Exception], deadline: float) -> Iterator[str]:
@@ -174,13 +188,17 @@ class Endpoints:
         deadline: float,
         patience: float | None,
     ) -> bytes:
-        with self._pools[endpoint].connection(deadline) as connection:
+        with self._pool(endpoint).connection(deadline) as connection:
             return connection.call(path, message, metadata=metadata, deadline=deadline, patience=patience)
 
+    def _pool(self, endpoint: str) -> _Pool:
+        pool = self._pools.get(endpoint)
+        return pool or self._pools.setdefault(endpoint, _Pool(endpoint, self._connection))
+
     def _prefer(self, endpoint: str) -> None:
-        if self._order[0] != endpoint:
+        if endpoint in self._order[1:]:
             at = self._order.index(endpoint)
-            self._order = self._order[at:] + self._order[:at]  # one reference: other threads see the old or the new
+            self._order = self._order[at:] + self._order[:at]
 
     def _verdict(
         self, failures: Mapping[str, CallFailed | TLSError], action: str, *, mutation: bool

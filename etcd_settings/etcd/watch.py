@@ -169,7 +169,7 @@ class Watch(Iterator[Batch]):
 
     def _connect(self) -> None:
         endpoints = self._calls.endpoints
-        self._endpoint = endpoints.preferred
+        self._endpoint = endpoints.find(self._calls.deadline(None))[0]
         self._attempts += 1
         metadata = [_HAS_LEADER, *self._calls.metadata(self._calls.deadline(None))]
         connection = self._connection = self._lent.enter_context(endpoints.dedicated(self._endpoint))

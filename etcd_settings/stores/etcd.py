@@ -46,7 +46,7 @@ class EtcdStore:
         self.client.close()
 
     def __repr__(self) -> str:
-        return f"<EtcdStore at {', '.join(self.client.connection.endpoints)}>"
+        return f"<EtcdStore of {self.client!r}>"
 
 
 class EtcdWatch:
