@@ -132,6 +132,7 @@ def test_evolving_is_like_reading_anew(
     seed=st.randoms(use_true_random=False),
 )
 @example(values={"b/x": b"", "a/x": b"", "b/y": b"", "a": b""}, step={}, path="b", seed=random.Random(3))
+@example(values={"b/x": b"", "b/y": b""}, step={"b/x": (b"1", 2), "b/y": None}, path="b", seed=random.Random(3))
 def test_rows_below_a_path_are_those_below_it(
     values: Values, step: Mapping[str, tuple[bytes, int] | None], path: str, seed: random.Random
 ) -> None:

@@ -182,6 +182,7 @@ def test_what_is_missing_has_no_winner(layers: Mapping[str, Values], path: list[
 
 @given(layers=any_layers, path=st.sampled_from(["a", "b", "a/b", "b/a/0", "/ü/", "\udcff", "0"]))
 @example(layers={"": {"a": b'{"b": {"c": 1}}'}, "app/": {"a/b/c": b"2", "a.json/b": b"x"}}, path="a/b")
+@example(layers={"": {"a.json": b'{"b": {"c": 1}}', "a/b.toml": b"d = 1", "a/c": b"x"}}, path="a/b")
 def test_a_branch_built_alone_is_the_branch_of_the_whole(layers: Mapping[str, Values], path: str) -> None:
     """Where the whole tree builds, building only a branch of it gives the same branch."""
     snapshot = make_layers(layers)

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import pickle
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
@@ -217,6 +218,70 @@ def test_entries_and_plain_mappings_compare_alike() -> None:
 
     assert lazy == plain
     assert frozenset() == plain.changed_since(lazy)
+
+
+class CountedRow:
+    """A row that tells how often any row's key or value was read."""
+
+    reads = 0
+    create_revision = mod_revision = version = 1
+    lease = 0
+
+    def __init__(self, path: str) -> None:
+        self._key = (PREFIX + path).encode()
+
+    @property
+    def key(self) -> bytes:
+        CountedRow.reads += 1
+        return self._key
+
+    @property
+    def value(self) -> bytes:
+        CountedRow.reads += 1
+        return b"x"
+
+
+def test_one_change_among_many_costs_one_change() -> None:
+    """Evolving, telling what changed, and finding the rows of one branch do not go through all rows."""
+    snapshot = Snapshot({"": Entries([CountedRow(f"b{n % 100}/k{n}") for n in range(5000)], prefix=PREFIX)}, 1)
+    assert 5000 == len(snapshot)
+    entries = snapshot.layers[""]
+    assert isinstance(entries, Entries)
+    assert 50 == len(entries.rows_below("b7"))  # puts all rows in order, once
+    assert "b7/k7" in snapshot  # makes the index, once
+    CountedRow.reads = 0
+
+    new = snapshot.evolve(2, {"": {"b7/k7": make_entry("b7/k7", "new", revision=2)}})
+    evolved = new.layers[""]
+    assert isinstance(evolved, Entries)
+
+    assert {"b7/k7"} == new.changed_since(snapshot)
+    assert 50 == len(evolved.rows_below("b7"))
+    assert CountedRow.reads < 200
+
+
+def test_layers_without_a_change_are_shared() -> None:
+    """Whoever compares two snapshots sees at once that nothing has happened there."""
+    snapshot = make_layers({"a/": {"x": "1"}, "b/": {"y": "1"}})
+
+    new = snapshot.evolve(2, {"a/": {"x": None}, "b/": {}})
+
+    assert new.layers["b/"] is snapshot.layers["b/"]
+    assert ["y"] == list(new)
+    assert 2 == new.revision
+
+
+def test_many_changes_are_put_in_order() -> None:
+    """What was written since the last bulk read is carried beside the rows; when it is much, it is sorted in."""
+    entries = make_entries({"m": "1"})
+    for number in range(2500):
+        path = f"{1500 - number % 1500:04}"
+        entries = entries.evolve({path: make_entry(path, str(number), revision=number)})
+
+    keys = [row.key for row in entries.rows]
+    assert 1501 == len(entries)
+    assert b"2499" == entries["0501"].value
+    assert sum(one > two for one, two in pairwise(keys)) <= 1000, "a thousand may wait beside the rows, no more"
 
 
 def test_a_snapshot_is_not_hashable() -> None:
