@@ -153,5 +153,6 @@ def load(kind: Any, snapshot: Snapshot, path: str = "") -> Any:
     try:
         return target.adapter.validate_python(value)
     except ValidationError as e:
-        error = e
-    raise target.invalid(error, snapshot, path)  # outside the handler: pydantic's error holds values
+        failure = target.invalid(e, snapshot, path)
+    del value  # some print the variables of a traceback
+    raise failure  # outside the handler: pydantic's error holds values

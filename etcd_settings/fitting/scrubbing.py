@@ -129,10 +129,11 @@ def _step(node: Any, plan: Plan, part: int | str) -> Any:
 
 
 def _finding(detail: ErrorDetails, plan: Plan, secrets: tuple[str, ...]) -> Finding:
-    loc, kind, context = detail["loc"], detail["type"], detail.get("ctx") or {}
+    kind, context = detail["type"], detail.get("ctx") or {}
+    loc, hidden = _shown(detail["loc"], plan)
     if kind not in _QUOTING and "error" not in context and _own_message(kind, context) == detail["msg"]:
         return Finding(loc, kind, detail["msg"], context)
-    if _is_secret(loc, plan):
+    if hidden:
         return Finding(loc, kind, _WITHHELD)
     return Finding(loc, kind, _masked(detail["msg"], _texts(detail["input"]), secrets))
 
@@ -154,14 +155,15 @@ def _rebuilt(finding: Finding) -> InitErrorDetails:
     return InitErrorDetails(type=PydanticCustomError(kind, message), loc=finding.loc, input=MASK)
 
 
-def _is_secret(loc: tuple[int | str, ...], plan: Plan) -> bool:
-    for part in loc:
-        if any(map(is_secret_name, (str(part), *plan.names(part)))):
-            return True
-        plan = plan.below(part) or plan
+def _shown(loc: tuple[int | str, ...], plan: Plan) -> tuple[tuple[int | str, ...], bool]:
+    """Give as much of a location as may be shown (names within a secret may not), and whether it is a secret's."""
+    hidden = plan.secret
+    for depth, part in enumerate(loc):
         if plan.secret:
-            return True
-    return plan.secret
+            return loc[:depth], True
+        hidden = hidden or any(map(is_secret_name, (str(part), *plan.names(part))))
+        plan = plan.below(part) or plan
+    return loc, hidden or plan.secret
 
 
 def _masked(message: str, texts: Iterable[str], secrets: Iterable[str]) -> str:

@@ -216,6 +216,7 @@ class Guarded(BaseModel):
     password: SecretStr = SecretStr("")
     pins: dict[str, SecretStr] = {}
     boxed: Secret[list[int]] = Secret([])
+    vault: Secret[dict[str, int]] | None = None
     api_token: str = ""
     plain: str = Field(default="", alias="db-passwd")
     port: int = 0
@@ -269,6 +270,7 @@ LEAKS: list[Mapping[str, str | bytes]] = [
     {"boxed": '["hunter2"]'},
     {"boxed": SECRET},
     {"boxed/0": SECRET},
+    {"vault": f'{{"{SECRET}": "{SECRET}"}}'},
     {"password": SECRET, "port": PLAIN},
     {"password": "x" + SECRET, "url": f"http://{PLAIN}"},
     {"password": "x" + SECRET, "seen": PLAIN},

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from itertools import permutations
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Generic, NamedTuple, NewType, NotRequired, TypeVar
 
 import pydantic.dataclasses
@@ -238,6 +240,29 @@ def test_aliases_of_types_are_seen_through(snapshot: MakeSnapshot) -> None:
     assert {"Some": [1, 2]} == loaded.bag
     assert loaded.port == 7
     assert {"Main": Pool(size=3)} == loaded.pools.root
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="it is the syntax of 3.12")
+def test_the_type_statement_is_seen_through(snapshot: MakeSnapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Aliases, also generic and recursive ones, and generic models may be written in the newer way."""
+    newer: Any = ModuleType("newer")
+    monkeypatch.setitem(sys.modules, "newer", newer)
+    exec(
+        "from pydantic import BaseModel\n"
+        "class Pool(BaseModel):\n"
+        "    size: int\n"
+        "type Bag = dict[str, Bag] | list[Bag] | int\n"
+        "type Some[T] = list[T] | dict[str, T]\n"
+        "class Model[T](BaseModel):\n"
+        "    bag: Bag = 0\n"
+        "    some: Some[Pool] = []\n"
+        "    one: T | None = None\n",
+        vars(newer),
+    )
+
+    loaded = load(newer.Model[newer.Pool], snapshot({"bag/A/0": "1", "some/0/SIZE": "2", "one/SIZE": "3"}))
+
+    assert ({"A": [1]}, 2, 3) == (loaded.bag, loaded.some[0].size, loaded.one.size)
 
 
 def to_camel(name: str) -> str:
