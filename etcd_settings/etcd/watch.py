@@ -235,7 +235,7 @@ class Watch(Iterator[Batch]):
         self._failures[self._endpoint] = failure
         self._calls.endpoints.pass_over(self._endpoint)
         self._drop()
-        if not self._stood and len(self._failures) == len(self._calls.endpoints):
+        if not (self._stood or self._closing.is_set()) and len(self._failures) == len(self._calls.endpoints):
             raise self._verdict()
 
     def _refused(self, refusal: StatusReceived) -> None:

@@ -144,17 +144,19 @@ class HostileServer:
     def _play(self, connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         secured = connection
-        with contextlib.suppress(OSError, Hangup):
-            if self._tls is not None:
-                self._sockets.discard(connection)  # wrapping takes its descriptor away
-                secured = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-                self._sockets.add(secured)
-                secured.do_handshake()
-            peer = self._peer(secured, self.requests, allowance=self._allowance, step=self._step)
-            self.peers.append(peer)
-            self._script(peer)
-        self._sockets.discard(secured)
-        secured.close()
+        try:
+            with contextlib.suppress(OSError, Hangup):
+                if self._tls is not None:
+                    self._sockets.discard(connection)  # wrapping takes its descriptor away
+                    secured = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+                    self._sockets.add(secured)
+                    secured.do_handshake()
+                peer = self._peer(secured, self.requests, allowance=self._allowance, step=self._step)
+                self.peers.append(peer)
+                self._script(peer)
+        finally:
+            self._sockets.discard(secured)
+            secured.close()
 
 
 class Peer:
@@ -245,12 +247,16 @@ class Peer:
         self._requests.append(self._waiting[0])
         return self._waiting.pop(0)
 
-    def opened(self) -> int:
-        """Wait for a request's first message, whether or not more will come; give its stream."""
+    def opened(self) -> Request:
+        """Wait for the first message of a stream on which more may come; note it, and give it."""
         while not any(len(stream.body) > 5 for stream in self._streams.values()):
             self._take(self.receive())
             self.flush()
-        return max(self._streams)
+        number, stream = next((number, stream) for number, stream in self._streams.items() if len(stream.body) > 5)
+        request = Request(number, stream.path, bytes(stream.body[5:]))
+        stream.body.clear()
+        self._requests.append(request)
+        return request
 
     def headers(self, stream: int, headers: Iterable[tuple[str, str]] = RESPONSE_HEADERS, *, end: bool = False) -> None:
         self._h2.send_headers(stream, list(headers), end_stream=end)
