@@ -2,7 +2,7 @@
 Talk to etcd: the v3 API in Python's words.
 
 Keys and values are bytes or `str` in, `Entry` out. What the wire says becomes the library's errors here, and nowhere
-else. Statuses and texts were measured on etcd 3.4 and 3.5 (``docs/explanation/etcd-facts``).
+else.
 """
 
 from __future__ import annotations
