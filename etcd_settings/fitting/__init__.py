@@ -23,7 +23,7 @@ Importing this package does not import pydantic; loading does.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 from etcd_settings.errors import ConfigurationError
 from etcd_settings.snapshot import Snapshot
@@ -33,7 +33,11 @@ __all__ = ["load"]
 T = TypeVar("T")
 
 
-def load(kind: type[T], snapshot: Snapshot, path: str = "") -> T:
+@overload
+def load(kind: type[T], snapshot: Snapshot, path: str = "") -> T: ...
+@overload
+def load(kind: Any, snapshot: Snapshot, path: str = "") -> Any: ...
+def load(kind: Any, snapshot: Snapshot, path: str = "") -> Any:
     """
     Make a value of type *kind* of what *snapshot* holds at *path*.
 
@@ -60,5 +64,4 @@ def load(kind: type[T], snapshot: Snapshot, path: str = "") -> T:
         raise ConfigurationError(
             "Loading settings into a type takes pydantic. Install it with `pip install 'etcd-settings[pydantic]'`."
         )
-    loaded: T = loading.load(kind, snapshot, path)
-    return loaded
+    return loading.load(kind, snapshot, path)

@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin, get_
 
 import typing_extensions
 from pydantic import AliasGenerator, BaseModel
+from pydantic.dataclasses import rebuild_dataclass
 from pydantic.fields import FieldInfo
 
 from etcd_settings.fitting.names import FieldSpec, aliases
@@ -38,7 +39,11 @@ def peel(annotation: Any) -> tuple[Any, list[Any]]:
             metadata += annotation.__metadata__
             annotation = annotation.__origin__
         elif hasattr(annotation, "__value__"):  # an alias made by `type X = …` or TypeAliasType
-            annotation = _applied(_meant(annotation), getattr(origin, "__type_params__", ()), get_args(annotation))
+            annotation = _applied(
+                _evaluated(annotation.__value__, annotation.__module__),
+                getattr(origin, "__type_params__", ()),
+                get_args(annotation),
+            )
         elif hasattr(annotation, "__supertype__"):
             annotation = annotation.__supertype__
         elif origin in _QUALIFIERS:
@@ -73,6 +78,7 @@ def fields_of(record: Any) -> list[FieldSpec]:
     """List a record's fields with every name that they go by."""
     cls = get_origin(record) or record
     config = config_of(cls)
+    _complete(cls)
     if issubclass(cls, BaseModel):
         infos: Mapping[str, FieldInfo] = cls.model_fields
         return [_from_info(name, info, config) for name, info in infos.items()]
@@ -82,6 +88,16 @@ def fields_of(record: Any) -> list[FieldSpec]:
     params = getattr(cls, "__parameters__", ())
     hints = {name: _applied(hint, params, get_args(record)) for name, hint in _hints(cls).items()}
     return [_from_hint(name, hints[name], default, config) for name, default in _declared(cls) if name in hints]
+
+
+def _complete(cls: Any) -> None:
+    """Have pydantic look up names that were not known yet when the class was made, as it does when it validates."""
+    if getattr(cls, "__pydantic_complete__", True):
+        return
+    if issubclass(cls, BaseModel):
+        cls.model_rebuild(raise_errors=False)
+    else:
+        rebuild_dataclass(cls, raise_errors=False)
 
 
 def _from_info(name: str, info: FieldInfo, config: Mapping[str, Any]) -> FieldSpec:
@@ -118,18 +134,18 @@ def _declared(cls: Any) -> list[tuple[str, Any]]:
 def _hints(cls: Any) -> dict[str, Any]:
     try:
         hints = get_type_hints(cls, include_extras=True)
-    except NameError:  # a name that is only known where the class was made; pydantic will say so if it needs it
+    except NameError:  # one of them names something that is only known where the class was made
         hints = {}
         for base in reversed(cls.__mro__):
-            known = vars(sys.modules.get(base.__module__, typing))
-            hints |= {name: known.get(hint, Any) for name, hint in vars(base).get("__annotations__", {}).items()}
+            declared = vars(base).get("__annotations__", {})
+            hints |= {name: _evaluated(hint, base.__module__) for name, hint in declared.items()}
     return {name: hint for name, hint in hints.items() if get_origin(hint) is not ClassVar and hint is not ClassVar}
 
 
-def _meant(alias: Any) -> Any:
-    """Give what an alias of a type stands for, names that it was given as texts looked up where it was made."""
-    holder = SimpleNamespace(__annotations__={"value": alias.__value__})
-    known = vars(sys.modules.get(alias.__module__, typing))
+def _evaluated(hint: Any, module: str) -> Any:
+    """Look up in a module the names that *hint* holds as texts; with one that is not known there it is `Any`."""
+    holder = SimpleNamespace(__annotations__={"value": hint})
+    known = vars(sys.modules.get(module, typing))
     try:
         return get_type_hints(holder, globalns=known, include_extras=True)["value"]
     except NameError:

@@ -185,6 +185,26 @@ def test_notes_do_not_blame_etcd_for_what_came_from_above(held: Held, monkeypatc
     assert ["port comes from etcd: '/config/app/port'"] == caught.value.__notes__
 
 
+def test_notes_do_not_blame_etcd_for_a_list_from_above(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list is one value: what is wrong with an item is wrong with the one that won."""
+    monkeypatch.setenv("TAGS", '["a", {"b": 1}]')
+
+    with pytest.raises(ValidationError) as caught:
+        Settings(_etcd_source=held({"tags/0": "a", "tags/1": "b"}))
+
+    assert [("tags", 1)] == [one["loc"] for one in caught.value.errors()]
+    assert not hasattr(caught.value, "__notes__")
+
+
+def test_a_secret_given_to_init_is_not_shown_either(held: Held) -> None:
+    """Also one within a model, in whatever form a message quotes it."""
+    with pytest.raises(ValidationError) as caught:
+        Settings(_etcd_source=held({"port": "13"}), database=Database(password=SecretStr(SECRET)))
+
+    assert SECRET not in str(caught.value) + repr(caught.value.errors())
+    assert "Assertion failed, ********** with **********" in str(caught.value)
+
+
 def test_a_secret_from_above_is_not_shown_either(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
     """The errors of such a class hold no value at all, wherever the value came from."""
     monkeypatch.setenv("DATABASE__PASSWORD", SECRET)

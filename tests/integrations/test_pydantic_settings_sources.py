@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import pytest
 from pydantic import AliasChoices, AliasPath, BaseModel, Field, SecretStr
@@ -415,6 +415,43 @@ def test_a_partial_update_knows_dataclasses_and_aliases(held: Held) -> None:
     source = held({"mount/options/first": "etcd"})
 
     assert Mount("/mnt", Aliased(host="made", first="etcd")) == Partial(_etcd_source=source).mount
+
+
+class Other(BaseModel):
+    kind: Literal["other"] = "other"
+    host: str = "other"
+
+
+class This(BaseModel):
+    kind: Literal["this"] = "this"
+    host: str = "this"
+    port: int = 1
+
+
+class Either(EtcdBaseSettings):
+    model_config = EtcdSettingsConfigDict(nested_model_default_partial_update=True)
+    member: Annotated[This | Other, Field(discriminator="kind")] = Field(default_factory=lambda: This(port=9))
+    labels: dict[str, str] = Field(default_factory=lambda: {"default": "label"})
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"member/kind": "other"}, Other()),
+        ({"member/kind": "this"}, This(port=9)),
+        ({"member/host": "etcd"}, This(host="etcd", port=9)),
+    ],
+)
+def test_a_default_is_not_mixed_into_another_member_of_a_union(
+    held: Held, keys: Mapping[str, str], expected: BaseModel
+) -> None:
+    """What the tag says is another type takes nothing from the default."""
+    assert expected == Either(_etcd_source=held(keys)).member
+
+
+def test_a_default_that_is_a_dict_is_replaced(held: Held) -> None:
+    """Only models and dataclasses are updated in part, as with ``default=``."""
+    assert {"etcd": "label"} == Either(_etcd_source=held({"labels/etcd": "label"})).labels
 
 
 def test_a_factory_runs_only_for_branches_that_etcd_holds(held: Held) -> None:

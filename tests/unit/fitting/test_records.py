@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from itertools import permutations
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any, Generic, NamedTuple, NewType, NotRequired, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, NamedTuple, NewType, NotRequired, Required, TypeVar
 
 import pydantic.dataclasses
 import pytest
-from pydantic import AliasGenerator, BaseModel, ConfigDict, Field, RootModel
+from pydantic import VERSION, AliasGenerator, BaseModel, ConfigDict, Field, RootModel
 from pydantic_settings import BaseSettings
-from typing_extensions import TypeAliasType, TypedDict  # pydantic takes no other before Python 3.12
+from typing_extensions import ReadOnly, TypeAliasType, TypedDict  # pydantic takes no other before Python 3.12
 
 from etcd_settings.fitting import load
 
@@ -312,3 +312,94 @@ def test_settings_classes_take_what_their_fields_take(snapshot: MakeSnapshot) ->
     loaded = load(OldSettings, snapshot({"KNOWN": "1", "other": "2", "unknown": "x"}))
 
     assert (1, 2) == (loaded.known, loaded.aliased)
+
+
+class Early(BaseModel):
+    late: Late
+    many: list[Late] = []
+
+
+@pydantic.dataclasses.dataclass
+class EarlyData:
+    late: Late
+
+
+class Late(BaseModel):
+    Size: int
+
+
+@pytest.mark.parametrize("kind", [Early, EarlyData])
+def test_names_may_be_defined_later(snapshot: MakeSnapshot, kind: Any) -> None:
+    """A record that could not be read when it was made is read when it is loaded."""
+    assert Late(Size=1) == load(kind, snapshot({"late/SIZE": "1"})).late
+
+
+@dataclass
+class WithSpecials:
+    """What is no field to pydantic is none to us."""
+
+    known: ClassVar[int] = 5
+    given: InitVar[int]
+    size: int = field(init=False, default=7)
+
+    def __post_init__(self, given: int) -> None:
+        self.size += given
+
+
+def test_dataclasses_may_have_what_is_no_field(snapshot: MakeSnapshot) -> None:
+    """An ``InitVar`` is taken, a ``ClassVar`` and a field without init are not."""
+    assert load(WithSpecials, snapshot({"GIVEN": "1", "known": "9"})).size == 8
+
+
+def test_a_dataclass_may_name_what_only_its_function_knows(snapshot: MakeSnapshot) -> None:
+    """Such a field is left to pydantic; the others are folded and shaped as ever."""
+
+    class Hidden(BaseModel):
+        size: int
+
+    @dataclass
+    class Local:
+        Name: str
+        tags: list[int]
+        hidden: Hidden | None = None
+
+    class Outer(BaseModel):
+        local: Local
+
+    loaded = load(Outer, snapshot({"local/NAME": "x", "local/tags/0": "1", "local/hidden/size": "2"}))
+
+    assert Outer(local=Local("x", [1], Hidden(size=2))) == loaded
+
+
+class Qualified(TypedDict, total=False):
+    one: Required[int]
+    two: ReadOnly[list[int]]
+
+
+@pytest.mark.skipif(tuple(map(int, VERSION.split(".")[:2])) < (2, 9), reason="pydantic knows no ReadOnly yet")
+@pytest.mark.filterwarnings("ignore:Item 'two' on TypedDict class:UserWarning")
+def test_qualifiers_of_typed_dicts_are_seen_through(snapshot: MakeSnapshot) -> None:
+    """``Required``, ``NotRequired`` and ``ReadOnly`` say nothing about the value."""
+    loaded: Any = load(Qualified, snapshot({"ONE": "1", "Two/0": "2"}))
+
+    assert {"one": 1, "two": [2]} == loaded
+
+
+Bound = TypeVar("Bound", bound=Pool)
+
+
+def test_a_type_parameter_without_an_argument_is_its_bound(snapshot: MakeSnapshot) -> None:
+    """A generic type that is not applied is as good as its bounds; without any, it says nothing."""
+
+    class Loose(BaseModel, Generic[Bound, T]):
+        bound: Bound
+        free: T
+
+    loaded = load(Loose, snapshot({"bound/SIZE": "1", "free/X": "2"}))
+
+    assert (1, {"X": "2"}) == (loaded.bound.size, loaded.free)
+
+
+def test_metadata_need_not_be_hashable(snapshot: MakeSnapshot) -> None:
+    """A type that can't be remembered can be loaded all the same."""
+    assert {"a": 1} == load(Annotated[dict[str, int], []], snapshot({"a": "1"}))
