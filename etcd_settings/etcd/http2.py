@@ -10,13 +10,9 @@ KeyboardInterrupt, nobody knows what is half-way through it; ``is_usable`` then 
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager, suppress
-from functools import wraps
-from typing import NoReturn, ParamSpec, TypeVar
+from collections.abc import Iterable
+from contextlib import suppress
 
 import h2.config
 import h2.connection
@@ -27,13 +23,12 @@ import h2.settings
 from hpack import NeverIndexedHeaderTuple
 
 from etcd_settings.errors import TLSError
-from etcd_settings.etcd.grpc import CallFailed, Deframer, NoAnswer, frame, read_status
+from etcd_settings.etcd.boundary import HUSH, foreign_errors_end_here
+from etcd_settings.etcd.grpc import CallFailed, Deframer, NoAnswer, frame
+from etcd_settings.etcd.streams import Call
 from etcd_settings.etcd.wire import Wire
 
 __all__ = ["PING_INTERVAL", "Http2Connection"]
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 _WINDOW = 16 << 20
 """Flow-control window of stream and connection, in bytes: a bulk read never waits for us to acknowledge."""
@@ -52,55 +47,6 @@ _PING_PATIENCE = 3.0
 
 _MAX_IDLE = 20.0
 """Seconds after which an unused connection is not trusted any more: something on the way may have forgotten it."""
-
-
-class _Hush(logging.Filter):
-    """Keep hpack from telling its debug log our token: it quotes every header that it encodes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._here = threading.local()
-
-    @contextmanager
-    def while_encoding(self) -> Generator[None]:
-        """Drop what this thread would log meanwhile."""
-        self._here.encoding = True
-        try:
-            yield
-        finally:
-            self._here.encoding = False
-
-    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002  # logging's signature
-        return not getattr(self._here, "encoding", False)
-
-
-_HUSH = _Hush()
-logging.getLogger("hpack.hpack").addFilter(_HUSH)
-
-
-def _foreign_errors_end_here(*, sent: bool) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Turn what sockets and h2 raise into a `CallFailed`; *sent* is what it says if it is not known better."""
-
-    def decorate(function: Callable[P, T]) -> Callable[P, T]:
-        @wraps(function)
-        def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
-            try:
-                return function(*args, **kwargs)
-            except CallFailed as e:
-                failure = type(e)(e.reason, sent=e.sent and sent)
-            except TimeoutError:
-                failure = NoAnswer("no answer in time", sent=sent)
-            except OSError as e:
-                failure = CallFailed((e.strerror or str(e) or type(e).__name__).lower(), sent=sent)
-            except h2.exceptions.NoAvailableStreamIDError:
-                failure = CallFailed("the connection is used up", sent=False)
-            except h2.exceptions.H2Error as e:
-                failure = CallFailed(f"it broke the rules of HTTP/2 ({type(e).__name__})", sent=sent)
-            raise failure  # outside of the handlers: a context could hold what came over the wire
-
-        return wrapper
-
-    return decorate
 
 
 class Http2Connection:
@@ -145,9 +91,9 @@ class Http2Connection:
         self._pinged_at: float | None = None
         self._opening = b""
         self.ping_interval = PING_INTERVAL
-        self._call: _Call | None = None
+        self._call: Call | None = None
 
-    @_foreign_errors_end_here(sent=False)
+    @foreign_errors_end_here(sent=False)
     def greet(self, deadline: float) -> None:
         """
         Exchange settings, which proves that somebody is there who speaks HTTP/2.
@@ -165,7 +111,7 @@ class Http2Connection:
             self._hear_greeting(deadline)
         self._usable = True
 
-    @_foreign_errors_end_here(sent=True)
+    @foreign_errors_end_here(sent=True)
     def call(
         self,
         path: str,
@@ -212,7 +158,7 @@ class Http2Connection:
             self._usable = False  # who answers like that is not to be trusted with the next call
             raise
 
-    @_foreign_errors_end_here(sent=True)
+    @foreign_errors_end_here(sent=True)
     def open(self, path: str, *, metadata: Iterable[tuple[str, str]] = ()) -> None:
         """
         Open a stream on which messages go both ways, with `send` and `receive`, until one side ends it.
@@ -221,7 +167,7 @@ class Http2Connection:
         """
         self._open(path, metadata)
 
-    @_foreign_errors_end_here(sent=True)
+    @foreign_errors_end_here(sent=True)
     def send(self, message: bytes, *, deadline: float) -> None:
         """
         Send a message on the open stream.
@@ -234,7 +180,7 @@ class Http2Connection:
         if not self._send(call, message, deadline, None, is_last=False):
             call.raise_end()
 
-    @_foreign_errors_end_here(sent=True)
+    @foreign_errors_end_here(sent=True)
     def receive(self, *, deadline: float) -> list[bytes]:
         """
         Wait for messages on the open stream; none if the deadline passes first.
@@ -290,15 +236,15 @@ class Http2Connection:
         self._usable = False
         self._wire.close()
 
-    def _open(self, path: str, metadata: Iterable[tuple[str, str]]) -> _Call:
+    def _open(self, path: str, metadata: Iterable[tuple[str, str]]) -> Call:
         self._usable = False
-        call = self._call = _Call(self._h2.get_next_available_stream_id(), Deframer(self._max_message))
+        call = self._call = Call(self._h2.get_next_available_stream_id(), Deframer(self._max_message))
         secret = [NeverIndexedHeaderTuple(name, value) for name, value in metadata]
-        with _HUSH.while_encoding():
+        with HUSH.while_encoding():
             self._h2.send_headers(call.stream, [(":path", path), *self._headers, *secret])
         return call
 
-    def _opened(self) -> _Call:
+    def _opened(self) -> Call:
         if self._call is None:
             raise RuntimeError("no stream is open on this connection")
         return self._call
@@ -324,11 +270,11 @@ class Http2Connection:
         except OSError:
             raise CallFailed("it hung up at once (does it want TLS, etcds://?)", sent=False) from None
 
-    @_foreign_errors_end_here(sent=False)
+    @foreign_errors_end_here(sent=False)
     def _look(self) -> None:
         self._pump(0.0)
 
-    def _send(self, call: _Call, message: bytes, deadline: float, patience: float | None, *, is_last: bool) -> bool:
+    def _send(self, call: Call, message: bytes, deadline: float, patience: float | None, *, is_last: bool) -> bool:
         """Send as much as the other side takes; False if it ended the call before it had everything."""
         rest = memoryview(frame(message))
         while rest and not call.ended:
@@ -342,7 +288,7 @@ class Http2Connection:
                 self._await(call, deadline, patience)
         return not rest
 
-    def _await(self, call: _Call, deadline: float, patience: float | None) -> None:
+    def _await(self, call: Call, deadline: float, patience: float | None) -> None:
         """Wait for something to happen, unless it is too late for that."""
         until = deadline if patience is None else min(deadline, call.moved_at + patience)
         _check(until)
@@ -388,77 +334,7 @@ class Http2Connection:
             self._call.take(event)
 
 
-class _Call:
-    """What has come back so far for one stream."""
-
-    def __init__(self, stream: int, deframer: Deframer) -> None:
-        self.stream = stream
-        self.ended = False
-        self.is_clean = False
-        self.moved_at = time.monotonic()  # when the call itself got on; PINGs and the like are no progress
-        self._deframer = deframer
-        self._messages: list[bytes] = []
-        self._headers: dict[str, str] = {}
-
-    def take(self, event: h2.events.Event) -> None:
-        match event:
-            case h2.events.ResponseReceived(headers=headers):
-                self.moved_at = time.monotonic()
-                self._headers |= _decode(headers)
-                self._check_headers()
-            case h2.events.TrailersReceived(headers=headers):
-                self._headers |= _decode(headers)
-            case h2.events.DataReceived(data=data) if data:
-                self.moved_at = time.monotonic()
-                self._messages.extend(self._deframer.feed(data))
-            case h2.events.StreamEnded():
-                self.ended = self.is_clean = True
-            case h2.events.StreamReset(error_code=code) if not self.ended:
-                self._reset(code)
-
-    def take_messages(self) -> list[bytes]:
-        """Give the messages that came since the last time."""
-        messages, self._messages = self._messages, []
-        return messages
-
-    def raise_end(self) -> NoReturn:
-        """Tell why a stream that should go on has ended."""
-        raise read_status(self._headers) or CallFailed("it ended the stream", sent=True)
-
-    def check_unary(self) -> None:
-        """Keep no more messages than the one that is expected: a server could go on sending them."""
-        if len(self._messages) > 1:
-            raise CallFailed("its answer has more than one message", sent=True)
-
-    def answer(self) -> bytes:
-        """Give the one message that a unary call is answered with."""
-        status = read_status(self._headers)
-        if status is not None:
-            raise status
-        if len(self._messages) != 1 or not self._deframer.is_empty:
-            raise CallFailed("its answer is cut short or has too much", sent=True)
-        return self._messages[0]
-
-    def _check_headers(self) -> None:
-        status, content = self._headers.get(":status", ""), self._headers.get("content-type", "")
-        if status != "200":
-            raise CallFailed(f"it answered with HTTP status {status}: is this etcd's client port?", sent=True)
-        if not content.startswith("application/grpc"):
-            raise CallFailed("its answer is not gRPC: is this etcd's client port?", sent=True)
-
-    def _reset(self, code: int | None) -> None:
-        if code == h2.errors.ErrorCodes.NO_ERROR and "grpc-status" in self._headers:
-            self.ended = True  # it wants no more of the request, and has answered
-            return
-        refused = code == h2.errors.ErrorCodes.REFUSED_STREAM
-        raise CallFailed(f"it broke the call off (RST_STREAM {code:d})", sent=not refused)
-
-
 def _check(deadline: float) -> None:
     """Look at the clock: to wait is not enough where somebody floods us, for then there is always something to take."""
     if time.monotonic() >= deadline:
         raise TimeoutError
-
-
-def _decode(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
