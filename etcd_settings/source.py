@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar, Unpack, overload
 
 from etcd_settings.cache import Cache
 from etcd_settings.connection import Connection
-from etcd_settings.errors import ClosedError, ConfigurationError, UnavailableError
+from etcd_settings.errors import ClosedError, UnavailableError
 from etcd_settings.forks import tell_after_fork
 from etcd_settings.freshness import CLOCK, Clock, Held, Policy
 from etcd_settings.location import Location
@@ -301,8 +301,10 @@ def _open(where: Connection | Location | Given) -> Store:
             from etcd_settings.stores.memory import MemoryStore
 
             return MemoryStore.shared(name)
-        case Location(scheme=scheme):
-            raise ConfigurationError(f"Stores of the scheme {scheme!r} are not available yet.")
+        case Location(name=path):
+            from etcd_settings.stores.file import FileStore
+
+            return FileStore(path)
 
 
 class _Registry:

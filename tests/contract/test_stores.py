@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Iterator, Mapping
-from typing import Protocol
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 
 from etcd_settings.connection import Connection
+from etcd_settings.errors import ClosedError
 from etcd_settings.snapshot import Entry, Snapshot
-from etcd_settings.stores.base import Store
+from etcd_settings.stores.base import Store, StoreWatch
 from etcd_settings.stores.etcd import EtcdStore
+from etcd_settings.stores.file import FileStore
 from etcd_settings.stores.memory import MemoryStore
 from etcd_settings.testing import EtcdServer
 
@@ -56,14 +61,45 @@ class EtcdBench:
         assert 1 == self.writable.delete(key)
 
 
+class FileBench:
+    """A file that is written anew for every key; the only one who writes it."""
+
+    prefix = ""
+
+    def __init__(self, path: Path) -> None:
+        self.store = FileStore(str(path))
+        self._texts: dict[str, str] = {}
+        self._write()
+
+    def put(self, key: str, text: str) -> None:
+        self._texts[key] = text
+        self._write()
+
+    def delete(self, key: str) -> None:
+        del self._texts[key]
+        self._write()
+
+    def _write(self) -> None:
+        tree: dict[str, Any] = {}
+        for key, text in self._texts.items():
+            *above, last = key.split("/")
+            node = tree
+            for name in above:
+                node = node.setdefault(name, {})
+            node[last] = text
+        fresh = self.store.path.with_suffix(".new")
+        fresh.write_text(json.dumps(tree))
+        fresh.replace(self.store.path)  # as editors do: whole or not at all
+
+
 def make(kind: str, request: pytest.FixtureRequest) -> MemoryBench | EtcdBench:
     return EtcdBench(request.getfixturevalue("etcd_server")) if kind == "etcd" else MemoryBench()
 
 
-@pytest.fixture(params=["memory", pytest.param("etcd", marks=pytest.mark.etcd)])
-def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+@pytest.fixture(params=["memory", "file", pytest.param("etcd", marks=pytest.mark.etcd)])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     """Give every kind of store, one after the other."""
-    bench = make(request.param, request)
+    bench: Bench = FileBench(tmp_path / "settings.json") if request.param == "file" else make(request.param, request)
     yield bench
     bench.store.close()
 
@@ -242,6 +278,80 @@ def test_many_threads_may_read(bench: Bench) -> None:
         thread.join()
 
     assert [50] * 8 == found
+
+
+def test_a_watch_brings_every_last_state(bench: Bench) -> None:
+    """What was written since the snapshot comes, and what is written later, whole; the revision only rises."""
+    fill(bench, "a", "b")
+    since = read(bench)
+    fill(bench, "c")  # before the watch begins
+    told: list[bool] = []
+
+    with bench.store.watch({"": bench.prefix}, since, on_connection=told.append) as watch:
+        found = [until(watch, lambda found: "c" in found)]
+        assert watch.connected
+        bench.delete(bench.prefix + "a")
+        bench.put(bench.prefix + "b", "new")
+        found.append(until(watch, lambda found: "a" not in found and found["b"].text == "new"))
+
+    assert {"b": "new", "c": "text of c"} == texts(found[-1])
+    assert read(bench) == found[-1]
+    assert since.revision < found[0].revision < found[1].revision
+    assert told[0]
+
+
+def test_a_watch_of_layers_brings_each_in_its_own(bench: Bench) -> None:
+    """A change in one layer leaves the others as they were."""
+    fill(bench, "common/a", "prod/a")
+    layers = {"common/": bench.prefix + "common/", "prod/": bench.prefix + "prod/"}
+    since = bench.store.read(layers, timeout=10)
+
+    with bench.store.watch(layers, since, on_connection=lambda _: None) as watch:
+        bench.put(bench.prefix + "prod/a", "new")
+        found = until(watch, lambda found: found["a"].text == "new")
+
+    assert ["text of common/a"] == list(texts(found.layers["common/"]).values())
+    assert "prod/" == found["a"].layer
+
+
+def test_a_quiet_watch_gives_nothing(bench: Bench) -> None:
+    """Waiting ends with the timeout, and without a snapshot."""
+    fill(bench, "a")
+    since = read(bench)
+
+    with bench.store.watch({"": bench.prefix}, since, on_connection=lambda _: None) as watch:
+        assert None is watch.poll(0.05)
+
+
+def test_closing_ends_a_watch_that_waits(bench: Bench) -> None:
+    """From another thread, and at once."""
+    since = read(bench)
+    ended: list[type[Exception]] = []
+    with bench.store.watch({"": bench.prefix}, since, on_connection=lambda _: None) as watch:
+        watch.poll(0.1)
+
+        def wait() -> None:
+            try:
+                watch.poll(60)
+            except ClosedError as e:
+                ended.append(type(e))
+
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        watch.close()
+        waiting.join(10)
+
+    assert [ClosedError] == ended
+
+
+def until(watch: StoreWatch, condition: Callable[[Snapshot], bool]) -> Snapshot:
+    """Give the first snapshot that fulfils a condition."""
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        snapshot = watch.poll(1)
+        if snapshot is not None and condition(snapshot):
+            return snapshot
+    raise AssertionError("it did not come")
 
 
 def test_who_answered_is_told(bench: Bench) -> None:
