@@ -160,6 +160,7 @@ class Aliased(BaseModel):
         ({"third.json": '{"Deep": ["w", "x"]}'}, "choice", "x"),
         ({"second": "x", "third": '{"Deep": ["w", "y"]}'}, "choice", "x"),
         ({"second": "y", "first": "x"}, "choice", "x"),
+        ({"third": '{"Deep": ["w", "y"]}', "second": "x"}, "choice", "x"),
         ({"items": "[1, 2, 3]"}, "item", 1),
         ({"items/0": "1", "items/1": "2"}, "item", 1),
         ({"items": "[1, 2, 3]"}, "last", 3),
