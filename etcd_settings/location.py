@@ -148,6 +148,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def _split_scheme(url: str) -> tuple[str, str]:
+    if not _is_text(url):
+        raise ConfigurationError("A URL is a text, such as 'etcd://host:2379/prefix/'.")
     scheme, separator, rest = url.partition("://")
     scheme = scheme.lower()
     if not separator or not re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme):
@@ -346,3 +348,8 @@ def _unescape(text: str, where: str) -> str:
             f"In the URL, {where} has a '%' that starts no escape. A percent sign itself is written as %25."
         )
     return unquote(text, errors="surrogateescape")
+
+
+def _is_text(value: object) -> bool:
+    # Callers without a type checker hand over what they have: a path, or some framework's URL object.
+    return isinstance(value, str)

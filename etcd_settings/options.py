@@ -139,11 +139,15 @@ def resolve(url: str | None, given: Keywords, *, environ: Mapping[str, str] | No
         raise ConfigurationError(f"Both {both} say where the settings are. Keep one of them.")
     base = _from_keywords(keywords, places[0]) if places else _from_url(url, keywords, environ)
     base.update({name: check(keywords[name]) for name, check in _CHECKS.items() if name in keywords})
-    return Options(**base)
+    options = Options(**base)
+    _below(options.prefix, options.layers)
+    return options
 
 
 def _from_keywords(keywords: Mapping[str, Any], place: str) -> dict[str, Any]:
     where = keywords[place] if place == "connection" else Given(keywords[place])
+    if not isinstance(where, (Connection, Given)):
+        raise ConfigurationError("connection= takes a Connection. A URL comes first, without a keyword.")
     prefix = keywords.get("prefix", "")
     if not isinstance(prefix, str):
         raise ConfigurationError("prefix is a text, such as '/config/app/'.")
@@ -152,7 +156,7 @@ def _from_keywords(keywords: Mapping[str, Any], place: str) -> dict[str, Any]:
 
 
 def _from_url(url: str | None, keywords: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
-    if "prefix" in keywords:
+    if keywords.get("prefix", "") != "":
         raise ConfigurationError(
             "prefix= is for connection= and store=. A URL names the prefix in its path, as in etcd://host/config/app/, "
             "or with its option 'prefix' if it has no leading slash."
@@ -168,17 +172,26 @@ def _from_url(url: str | None, keywords: Mapping[str, Any], environ: Mapping[str
 
 
 def _layers(value: Any) -> tuple[str, ...]:
-    if isinstance(value, str):
-        raise ConfigurationError(f"layers is a list of prefixes, such as [{value!r}], and not one text.")
-    layers = tuple(normalize_prefix(layer) for layer in value)
+    given: tuple[Any, ...] = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (None,)
+    if not all(isinstance(layer, str) for layer in given):
+        example = value if isinstance(value, str) else "common/"
+        raise ConfigurationError(f"layers is a list of prefixes, such as [{example!r}].")
+    layers = tuple(normalize_prefix(layer) for layer in given)
     if not layers:
-        raise ConfigurationError(
-            "layers is empty, so that nothing would be read. Leave it out to read the prefix itself."
-        )
-    twice = sorted({layer for layer in layers if layers.count(layer) > 1})
+        raise ConfigurationError("layers is empty, so that nothing would be read. Leave it out to read the prefix.")
+    twice = [layer for layer in layers if layers.count(layer) > 1]
     if twice:
         raise ConfigurationError(f"The layer {twice[0]!r} is named twice. Name each layer once, the lowest first.")
     return layers
+
+
+def _below(prefix: str, layers: tuple[str, ...]) -> None:
+    absolute = [layer for layer in layers if layer.startswith("/")]
+    if prefix and absolute:
+        raise ConfigurationError(
+            f"The layer {absolute[0]!r} starts with a slash, and layers are below the prefix {prefix!r}. "
+            f"Write it as {absolute[0].lstrip('/')!r}."
+        )
 
 
 def _ttl(value: Any) -> float:

@@ -64,3 +64,27 @@ def test_importing_is_cheap(program: str, heavy: set[str]) -> None:
 def test_the_package_is_typed() -> None:
     """Type checkers believe the annotations only if the package says so."""
     assert files("etcd_settings").joinpath("py.typed").is_file()
+
+
+def test_a_bare_import_loads_nothing_else_of_ours() -> None:
+    """A name of the shop window brings its module when it is used, and not before."""
+    code = "import sys, etcd_settings\nprint(sorted(m for m in sys.modules if m.startswith('etcd_settings')))"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "['etcd_settings']" == done.stdout.strip()
+
+
+def test_star_import_gives_exactly_the_window() -> None:
+    """`from etcd_settings import *` binds what is public, and `dir` shows it."""
+    bound: dict[str, object] = {}
+    exec("from etcd_settings import *", bound)
+
+    assert set(ROOT) == set(bound) - {"__builtins__"}
+    assert set(ROOT) <= set(dir(etcd_settings))
+
+
+def test_a_name_that_is_not_public_is_refused() -> None:
+    """As by any other module, and by type checkers as well."""
+    with pytest.raises(AttributeError, match="module 'etcd_settings' has no attribute 'Sauce'"):
+        etcd_settings.Sauce  # type: ignore[attr-defined]  # noqa: B018  # that is the point
