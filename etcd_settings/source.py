@@ -130,8 +130,8 @@ class Source:
         return source
 
     @property
-    def store(self) -> Store:
-        """The store that it reads from."""
+    def store(self) -> Any:
+        """The store that it reads from; what it can do beyond `Store`, such as ``put``, depends on the URL."""
         return self._store
 
     @property
