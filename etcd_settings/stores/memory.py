@@ -24,7 +24,7 @@ from etcd_settings.forks import tell_after_fork
 from etcd_settings.keys import ALL_KEYS, encode_key, range_end
 from etcd_settings.snapshot import Entries, Snapshot
 
-__all__ = ["MemoryStore"]
+__all__ = ["MemoryStore", "MemoryWatch"]
 
 
 class MemoryStore:
@@ -40,7 +40,7 @@ class MemoryStore:
         self._rows: dict[bytes, _Row] = {}
         self._revision = 1
         self._lock = threading.Lock()  # held for a few steps in memory, never over I/O
-        self.watches: WeakSet[MemoryWatch] = WeakSet()
+        self._watches: WeakSet[MemoryWatch] = WeakSet()
         tell_after_fork(self)
 
     @classmethod
@@ -100,7 +100,10 @@ class MemoryStore:
         self, layers: Mapping[str, str], since: Snapshot, *, on_connection: Callable[[bool], None]
     ) -> MemoryWatch:
         """Watch for writes; whoever is slow gets the newest state."""
-        return MemoryWatch(self, layers, since, on_connection)
+        watch = MemoryWatch(self, layers, since, on_connection)
+        with self._lock:
+            self._watches.add(watch)
+        return watch
 
     def close(self) -> None:
         """Do nothing: there is nothing to give back, and a shared store outlives those who read it."""
@@ -113,7 +116,9 @@ class MemoryStore:
         return f"<MemoryStore of {len(self._rows)} keys at revision {self._revision}>"
 
     def _tell(self) -> None:
-        for watch in list(self.watches):
+        with self._lock:  # a watch that is added meanwhile would break the iteration
+            watches = list(self._watches)
+        for watch in watches:
             watch.wake()
 
     def _under(self, prefix: bytes) -> Iterator[_Row]:
@@ -136,7 +141,6 @@ class MemoryWatch:
         self._news = threading.Event()
         self._closed = False
         self._on_connection = on_connection
-        store.watches.add(self)
 
     @property
     def connected(self) -> bool:

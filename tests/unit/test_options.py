@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -148,6 +148,9 @@ class Unhashable:
         return True
 
     def read(self, layers: object, *, timeout: float) -> Snapshot:
+        raise NotImplementedError
+
+    def watch(self, layers: object, since: Snapshot, *, on_connection: object) -> NoReturn:
         raise NotImplementedError
 
     def close(self) -> None: ...

@@ -23,7 +23,7 @@ from etcd_settings.errors import (
 )
 from etcd_settings.snapshot import Snapshot
 from etcd_settings.source import Source
-from etcd_settings.stores.memory import MemoryStore
+from etcd_settings.stores.memory import MemoryStore, MemoryWatch
 from etcd_settings.testing.clocks import FakeClock
 
 OUTAGE = UnavailableError({"a:2379": "connection refused"})
@@ -50,6 +50,11 @@ class Flaky:
         if self.error is not None:
             raise self.error
         return self.memory.read(layers, timeout=timeout)
+
+    def watch(
+        self, layers: Mapping[str, str], since: Snapshot, *, on_connection: Callable[[bool], None]
+    ) -> MemoryWatch:
+        return self.memory.watch(layers, since, on_connection=on_connection)
 
     def close(self) -> None:
         self.closed += 1
