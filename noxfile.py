@@ -16,8 +16,10 @@ nox.options.default_venv_backend = "venv"
 nox.options.error_on_missing_interpreters = False
 
 PYTHONS = ["3.11", "3.12", "3.13"]
-OLDEST = ["h2==4.1.*", "protobuf==4.21.*", "cachetools==5.0.*"]
-"""The least that pyproject.toml asks for."""
+OLDEST = ["h2==4.1.*", "protobuf==4.21.*", "cachetools==5.0.*", "pydantic-settings==2.8.*", "pydantic==2.7.*"]
+"""The least that pyproject.toml asks for; `.ci/run` names the same."""
+
+PYDANTIC_SETTINGS = ["2.8", "2.9", "2.10", "2.11", "2.12", "2.13", "2.14", "2.15", "2.16"]
 
 
 @nox.session(python=PYTHONS)
@@ -32,6 +34,14 @@ def oldest(session: nox.Session) -> None:
     """Run all tests with the oldest libraries that we say we work with."""
     session.install(".[dev]", *OLDEST)
     session.run("pytest", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+@nox.parametrize("version", PYDANTIC_SETTINGS)
+def pydantic_settings(session: nox.Session, version: str) -> None:
+    """Run what builds on pydantic-settings with each of its versions."""
+    session.install(".[dev]", f"pydantic-settings=={version}.*")
+    session.run("pytest", "tests/unit/fitting", "tests/integrations", *session.posargs)
 
 
 @nox.session(python=PYTHONS[-1])
