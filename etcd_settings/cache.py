@@ -147,9 +147,16 @@ class Cache:
         return held.snapshot
 
     def feed(self, snapshot: Snapshot) -> None:
-        """Take in a snapshot that a watch made, as if it had been read."""
+        """
+        Take in a snapshot that a watch made, as if it had been read.
+
+        One that is older than what is held is left out: somebody read ahead of the watch. It says nothing of a restore;
+        that ends the watch.
+        """
         with self._alone():
-            self._arrived(snapshot, self._clock.timer())
+            held = self._state.held
+            if held is None or not _is_older(snapshot, held):
+                self._arrived(snapshot, self._clock.timer())
 
     def set_live(self, live: bool) -> None:
         """Note whether a watch is connected: while one is, what is held is fresh."""

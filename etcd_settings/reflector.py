@@ -16,7 +16,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, Self
@@ -35,8 +35,17 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 30.0
 """Seconds, at most, before reading again after a failure; each time twice as many, with full jitter."""
 
 
+_LONGEST_POLL = 5.0
+"""Seconds until a listener that came later, and wants everything read more often, is heeded."""
+
+
 class Listener(Protocol):
-    """Who wants to know. Both methods are called in the reflector's thread, must be quick and must not raise."""
+    """
+    Who wants to know.
+
+    The methods are called in the reflector's thread, and in the one that subscribes or closes. They must be quick, must
+    not raise, and must not call the reflector: its lock is held, so that no two snapshots overtake each other.
+    """
 
     def take(self, snapshot: Snapshot) -> None:
         """Take the newest snapshot; it may hold the same entries as the one before, at a later revision."""
@@ -61,7 +70,7 @@ class Plan:
 
         timeout: Seconds that one read may take.
 
-        relist: Seconds after which everything is read again; spread by a fifth in both directions.
+        relist: Seconds after which everything is read again, unless a listener says otherwise; spread by a fifth.
 
         name: What is watched, for the log.
     """
@@ -83,21 +92,53 @@ class Reflector:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._listeners: tuple[Listener, ...] = ()
+        self._listeners: dict[Listener, float] = {}  # with the relist of each; replaced as a whole
+        self._last: Snapshot | None = None  # what the present run published last
         self._run: _Run | None = None
-        self._lock = threading.Lock()  # held for a few steps in memory, never over I/O
+        self._ending: _Run | None = None  # the one before, which may not have ended yet
+        self._closed = False
+        self._lock = threading.RLock()  # held for a few steps in memory, never over I/O; a signal may come meanwhile
         tell_after_fork(self)
 
-    def subscribe(self, listener: Listener) -> None:
-        """Tell *listener* of every snapshot from now on; starts the watch if it is the first."""
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        """Who is told."""
+        return tuple(self._listeners)
+
+    @property
+    def relist(self) -> float:
+        """Seconds after which everything is read again: the least that a listener wants."""
+        return min(self._listeners.values(), default=self._plan.relist)
+
+    def subscribe(self, listener: Listener, *, relist: float | None = None) -> None:
+        """
+        Tell *listener* of the present state, as soon as it is known, and of every snapshot from then on.
+
+        Starts the watch if it is the first.
+
+        Args:
+            listener: Who is told.
+
+            relist: Seconds after which everything is to be read again, if that is other than usual. Of all listeners'
+                the least counts.
+        """
         with self._lock:
-            self._listeners = (*self._listeners, listener)
-        self.ensure_running()
+            if not self._closed:
+                self._listeners = {**self._listeners, listener: self._plan.relist if relist is None else relist}
+            if self._closed:
+                listener.end()
+            elif self._last is not None:
+                listener.take(self._last)
+        try:
+            self.ensure_running()
+        except BaseException:
+            self.unsubscribe(listener)
+            raise
 
     def unsubscribe(self, listener: Listener) -> None:
         """Tell it no more; without listeners the watch ends."""
         with self._lock:
-            self._listeners = tuple(other for other in self._listeners if other is not listener)
+            self._listeners = {other: relist for other, relist in self._listeners.items() if other is not listener}
             run = None if self._listeners else self._take_run()
         if run is not None:
             run.stop()
@@ -107,45 +148,73 @@ class Reflector:
         with self._lock:
             if self._run is not None or not self._listeners:
                 return
-            run = self._run = _Run(self._plan, self._publish)
-        run.start()
+            run, before = _Run(self._plan, self), self._ending
+            self._run, self._ending = run, None
+        try:
+            run.start(after=before)
+        except BaseException:  # there is no room for one more thread; perhaps the next call finds some
+            with self._lock:
+                self._run, self._ending = None, before
+            raise
 
     def close(self) -> None:
         """End the watch, and tell the listeners so."""
         with self._lock:
-            listeners, self._listeners = self._listeners, ()
+            self._closed = True
             run = self._take_run()
+            self._end_listeners()
         if run is not None:
             run.stop()
-        for listener in listeners:
-            listener.end()
 
     def after_fork(self) -> None:
         """Forget the thread, which is not in this process, and the lock that it may have held."""
-        self._lock = threading.Lock()
-        self._run = None
+        self._lock = threading.RLock()
+        self._run = self._ending = self._last = None
+
+    def publish(self, run: _Run, snapshot: Snapshot) -> None:
+        """Tell all listeners; what a run finds that is over does not count."""
+        with self._lock:
+            if run is self._run:
+                self._last = snapshot
+                for listener in self._listeners:
+                    listener.take(snapshot)
+
+    def ended(self, run: _Run) -> None:
+        """Take note that a run has ended by itself: the store was closed, and nobody needs to wait any more."""
+        with self._lock:
+            if run is self._run:
+                self._take_run()
+                self._end_listeners()
 
     def _take_run(self) -> _Run | None:
-        run, self._run = self._run, None
+        run, self._run, self._last = self._run, None, None
+        self._ending = run or self._ending
         return run
 
-    def _publish(self, snapshot: Snapshot) -> None:
-        for listener in self._listeners:
-            listener.take(snapshot)
+    def _end_listeners(self) -> None:
+        listeners, self._listeners = self._listeners, {}
+        for listener in listeners:
+            listener.end()
 
 
 class _Run:
-    """One life of the thread, from the first listener to the last."""
+    """
+    One life of the thread, from the first listener to the last.
 
-    def __init__(self, plan: Plan, publish: Callable[[Snapshot], None]) -> None:
-        self._plan, self._publish = plan, publish
+    A run begins when the one before has ended: two at a time would tell the cache and the listeners two stories.
+    """
+
+    def __init__(self, plan: Plan, reflector: Reflector) -> None:
+        self._plan, self._reflector = plan, reflector
         self._stopping = threading.Event()
         self._watch: StoreWatch | None = None
+        self._thread: threading.Thread | None = None
         self._failures = 0
         self._logged: type[Exception] | None = None
 
-    def start(self) -> None:
-        threading.Thread(target=self._main, name="etcd-settings-watch", daemon=True).start()
+    def start(self, *, after: _Run | None) -> None:
+        self._thread = threading.Thread(target=self._main, args=(after,), name="etcd-settings-watch", daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
         self._stopping.set()
@@ -153,11 +222,18 @@ class _Run:
         if watch is not None:
             watch.close()
 
-    def _main(self) -> None:
+    def join(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+
+    def _main(self, before: _Run | None) -> None:
+        if before is not None:
+            before.join()
         while not self._stopping.is_set():
             try:
                 self._list_and_watch()
             except ClosedError:
+                self._reflector.ended(self)
                 break
             except CompactedError as e:
                 self._read_anew(e)
@@ -170,17 +246,23 @@ class _Run:
     def _list_and_watch(self) -> None:
         plan = self._plan
         snapshot = plan.cache.refresh(timeout=plan.timeout)
-        self._publish(snapshot)
-        relist_at = time.monotonic() + plan.relist * random.uniform(0.8, 1.2)  # noqa: S311  # jitter, no cryptography
-        with plan.store.watch(plan.layers, snapshot, on_connection=plan.cache.set_live) as watch:
+        self._reflector.publish(self, snapshot)
+        listed_at, spread = time.monotonic(), random.uniform(0.8, 1.2)  # noqa: S311  # jitter, no cryptography
+        with plan.store.watch(plan.layers, snapshot, on_connection=self._connected) as watch:
             self._watch = watch
-            while not self._stopping.is_set() and (left := relist_at - time.monotonic()) > 0:
-                newer = watch.poll(left)
-                if watch.connected:
-                    self._failures, self._logged = 0, None
+            while not self._stopping.is_set():
+                left = listed_at + self._reflector.relist * spread - time.monotonic()
+                if left <= 0:
+                    break
+                newer = watch.poll(min(left, _LONGEST_POLL))
                 if newer is not None:
                     plan.cache.feed(newer)
-                    self._publish(newer)
+                    self._reflector.publish(self, newer)
+
+    def _connected(self, stands: bool) -> None:
+        if stands:
+            self._failures, self._logged = 0, None
+        self._plan.cache.set_live(stands)
 
     def _read_anew(self, reason: CompactedError) -> None:
         if isinstance(reason, RestoredError):
@@ -211,14 +293,14 @@ class SnapshotIterator(Iterator[Snapshot]):
     To be iterated by one thread at a time; `close` may come from any.
     """
 
-    def __init__(self, reflector: Reflector) -> None:
+    def __init__(self, reflector: Reflector, *, relist: float | None = None) -> None:
         self._reflector = reflector
         self._waiting: deque[Snapshot] = deque(maxlen=1_000)
         self._last: Snapshot | None = None
         self._news = threading.Event()
         self._closed = False
-        reflector.subscribe(self)
         tell_after_fork(self)
+        reflector.subscribe(self, relist=relist)
 
     def __next__(self) -> Snapshot:
         while True:

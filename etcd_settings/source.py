@@ -226,18 +226,28 @@ class Source:
 
         return load(target, await self.snapshot_async(), path)
 
-    def watch(self) -> SnapshotIterator:
+    @property
+    def reflector(self) -> Reflector:
+        """What tells of snapshots as they come; `watch` and `Live` listen to it."""
+        return self._reflector
+
+    def watch(self, *, relist: float = RELIST) -> SnapshotIterator:
         """
         Iterate over the snapshots as they come: the present one first, then each that differs, without a gap.
 
         It goes on through outages, compactions and restores, until ``close`` on the iterator or the source. All
         watches of a source share one connection and one thread.
 
+        Args:
+            relist: Seconds, spread by a fifth, after which everything is read again in any case: only so is noticed
+                that a role was revoked, or that a cluster was restored from a backup and has grown since. Of all
+                watches of a source the least counts.
+
         Raises:
             ClosedError: The source is closed.
         """
         self._check_open()
-        return SnapshotIterator(self._reflector)
+        return SnapshotIterator(self._reflector, relist=relist)
 
     def status(self) -> Status:
         """Tell how it is doing; asks nobody."""

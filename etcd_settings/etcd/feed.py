@@ -27,7 +27,7 @@ from etcd_settings.snapshot import Entry
 __all__ = ["Batch", "Event", "Feed"]
 
 _DELETE = 1
-_DENIED = ("permission denied", "invalid auth token", "user name is empty")
+_DENIED = ("permission denied", "invalid auth token", "user name is empty", "revision of auth store is old")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,7 @@ class Feed:
     def __init__(self, key: bytes, range_end: bytes, revision: int | None) -> None:
         self.key, self.range_end, self.revision = key, range_end, revision
         self.created_at: int | None = None
+        self.is_behind = False  # whether the server was, when it created the watch, at an earlier revision than we
         self._pending: list[Event] = []
 
     def create_request(self, watch_id: int) -> Any:
@@ -109,6 +110,7 @@ class Feed:
             self.created_at = response.header.revision
             if self.revision is None:
                 self.revision = self.created_at
+            self.is_behind = response.header.revision < self.revision
             return []
         self._pending += (_event(event) for event in response.events)
         if response.fragment:

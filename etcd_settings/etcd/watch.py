@@ -45,6 +45,9 @@ _HAS_LEADER = ("hasleader", "true")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 """Seconds, at most, before the first and before later attempts to resume; each time twice as many, with full jitter."""
 
+_STEADY = 1.0
+"""Seconds that a watch must have stood to count as good: who always hangs up at once is asked ever more rarely."""
+
 
 class Watch(Iterator[Batch]):
     """
@@ -86,6 +89,7 @@ class Watch(Iterator[Batch]):
         self._failures: dict[str, CallFailed | TLSError] = {}
         self._attempts = 0
         self._stands = self._stood = False
+        self._stands_since = 0.0
         self._token_is_fresh = False
         self._ping_interval = PING_INTERVAL
         self._connection: Http2Connection | None = None
@@ -205,10 +209,10 @@ class Watch(Iterator[Batch]):
             if time.monotonic() >= self._created_by:
                 raise CallFailed("it did not create the watch in time", sent=True)
             return
-        if any((feed.created_at or 0) < (feed.revision or 0) for feed in self._feeds):
+        if any(feed.is_behind for feed in self._feeds):
             self._tell_lag_from_restore()
         self._stands = self._stood = True
-        self._attempts = 0
+        self._stands_since = time.monotonic()
         self._failures = {}
         self._token_is_fresh = False
         self._on_connection(True)
@@ -262,4 +266,6 @@ class Watch(Iterator[Batch]):
         self._lent.close()
         if self._stands:
             self._stands = False
+            if time.monotonic() - self._stands_since >= _STEADY:
+                self._attempts = 0
             self._on_connection(False)

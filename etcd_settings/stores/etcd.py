@@ -8,7 +8,7 @@ from os.path import commonprefix
 from typing import Self
 
 from etcd_settings.connection import Connection
-from etcd_settings.errors import PermissionDeniedError
+from etcd_settings.errors import PermissionDeniedError, RestoredError
 from etcd_settings.etcd import Batch, Client, Watch
 from etcd_settings.snapshot import Entry, Snapshot
 
@@ -56,7 +56,7 @@ class EtcdWatch:
     An etcd transaction must be seen whole, across layers too. Several watches on one stream do not promise that, one
     watch does: so one watch covers all layers, from what their prefixes have in common. Where a role does not allow
     that (or they have nothing in common), each layer has its own, and what they tell is only that it is time to read:
-    then a change costs a read.
+    then a change costs a read, and so does progress.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class EtcdWatch:
         self._on_connection = on_connection
         cover = commonprefix([*layers.values()])  # noqa: RUF071  # character by character is what is wanted
         self._is_whole = len(layers) == 1 or bool(cover)
+        self._closed = False
         self._watch = self._open([cover] if self._is_whole else [*layers.values()])
 
     @property
@@ -82,18 +83,20 @@ class EtcdWatch:
                 raise
             batch = None
             self._is_whole = False
-            self._watch.close()
             self._watch = self._open([*self._layers.values()])
+            if self._closed:  # meanwhile, when there was only the other watch to close
+                self._watch.close()
         if batch is None or batch.revision <= self._snapshot.revision:
             return None
-        if self._is_whole or not batch.events:
+        if self._is_whole:
             self._snapshot = self._snapshot.evolve(batch.revision, self._changes(batch))
         else:
-            self._snapshot = self._client.read(self._layers)
+            self._snapshot = self._read(batch.revision)
         return self._snapshot
 
     def close(self) -> None:
         """End it."""
+        self._closed = True
         self._watch.close()
 
     def __enter__(self) -> Self:
@@ -109,6 +112,13 @@ class EtcdWatch:
             cluster_id=self._snapshot.cluster_id,
             on_connection=self._on_connection,
         )
+
+    def _read(self, told: int) -> Snapshot:
+        """Read, after one of several watches told of a revision: progress too says nothing of the other watches."""
+        snapshot = self._client.read(self._layers)
+        if snapshot.revision < told:  # the read is linearizable, and there is nothing that it could lag behind
+            raise RestoredError(snapshot.revision)
+        return snapshot
 
     def _changes(self, batch: Batch) -> dict[str, dict[str, Entry | None]]:
         changes: dict[str, dict[str, Entry | None]] = {}

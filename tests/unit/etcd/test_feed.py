@@ -134,3 +134,33 @@ def test_any_other_end_is_worth_another_try() -> None:
     """A watch that the server ended for a reason of its own is resumed."""
     with pytest.raises(CallFailed, match="some reason"):
         feed().take(response(canceled=True, cancel_reason="some reason"))
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "etcdserver: permission denied",
+        "etcdserver: invalid auth token",
+        "etcdserver: user name is empty",
+        "etcdserver: revision of auth store is old",  # since 3.4.22 and 3.5.6, with tokens that carry it
+    ],
+)
+def test_a_refusal_for_who_we_are_is_told_apart(reason: str) -> None:
+    """What a fresh token may mend is no failure of the member: elsewhere the old one is no better."""
+    with pytest.raises(StatusReceived) as e:
+        feed().take(response(created=True, canceled=True, cancel_reason=reason))
+
+    assert Status.PERMISSION_DENIED is e.value.status
+
+
+def test_behind_is_who_was_so_at_creation() -> None:
+    """Events that follow the creation at once raise our revision, and do not make the server look restored."""
+    under_test = feed(5)
+    under_test.create_request(1)
+    under_test.take(response(created=True, header=5))
+    under_test.take(response(("a", 6)))
+    assert not under_test.is_behind
+
+    under_test.create_request(1)
+    under_test.take(response(created=True, header=4))
+    assert under_test.is_behind
