@@ -155,8 +155,9 @@ class Cache:
         """
         with self._alone():
             held = self._state.held
-            if held is None or not _is_older(snapshot, held):
-                self._arrived(snapshot, self._clock.timer())
+            is_older = held is not None and _is_older(snapshot, held)
+            accepted = None if is_older else self._arrived(snapshot, self._clock.timer())
+        self._hand_on(accepted)
 
     def set_live(self, live: bool) -> None:
         """Note whether a watch is connected: while one is, what is held is fresh."""
@@ -187,7 +188,9 @@ class Cache:
             flight = self._flights.setdefault(None, mine)
             left = ask.at + ask.timeout - mine.started
             if flight is mine:
-                return self._fly(mine, ask, left)
+                error = self._fly(mine, ask, left)
+                self._hand_on(mine.accepted)
+                return error
             if not flight.landed.wait(max(0.0, left)):
                 return UnavailableError({self._name: f"another thread's read did not end within {ask.timeout:g} s"})
             if ask.is_answered_by(flight):
@@ -225,16 +228,20 @@ class Cache:
         except Exception as e:  # noqa: BLE001  # any store's failure is an outage; what interrupts us passes through
             self._failed(e)
             return e
-        self._arrived(snapshot, flight.started)
+        flight.accepted = self._arrived(snapshot, flight.started)
         return None
 
-    def _arrived(self, snapshot: Snapshot, started: float) -> None:
-        """Take in what was read, unless it is older than what we have."""
+    def _hand_on(self, accepted: Snapshot | None) -> None:
+        if accepted is not None:  # only now, since it may take its time, and nobody else should wait for that
+            self._accepted(accepted)
+
+    def _arrived(self, snapshot: Snapshot, started: float) -> Snapshot | None:
+        """Take in what was read, and give it, unless it is older than what we have."""
         state = self._state
         if state.held is not None and _is_older(snapshot, state.held):
             if not state.regressed:
                 self._keep(state.held, snapshot.revision)
-                return
+                return None
             log.warning(
                 "%s went back from revision %d to %d: the cluster was restored from a backup. Taking its state over.",
                 self._name,
@@ -245,7 +252,7 @@ class Cache:
         self._become(held=held, outage=None, regressed=False)
         if state.outage is not None and state.outage.logged:
             log.info("Reading %s works again; it is at revision %d.", self._name, snapshot.revision)
-        self._accepted(snapshot)
+        return snapshot
 
     def _keep(self, held: Held, revision: int) -> None:
         # A member that lags after a failover, or a restored cluster: the next read, soon, tells which.
@@ -300,7 +307,7 @@ class _Flight:
     The event is looked up and made when the read begins: in a process that gevent has patched it is a green one.
     """
 
-    __slots__ = ("error", "is_done", "landed", "number", "started")
+    __slots__ = ("accepted", "error", "is_done", "landed", "number", "started")
 
     def __init__(self, started: float) -> None:
         self.started = started
@@ -308,6 +315,7 @@ class _Flight:
         self.number = 0
         self.is_done = False  # stays False if the one that reads was interrupted
         self.error: Exception | None = None
+        self.accepted: Snapshot | None = None
 
 
 @dataclass(frozen=True, slots=True)

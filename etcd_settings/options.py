@@ -46,6 +46,7 @@ class Keywords(TypedDict, total=False):
     layers: Iterable[str] | Unset
     ttl: float | Unset
     max_stale: float | Unset | None
+    last_good: str | os.PathLike[str] | Unset | None
     required: bool | Unset
     timeout: float | Unset
 
@@ -79,6 +80,8 @@ class Options:
 
         max_stale: Seconds; None without a bound.
 
+        last_good: The absolute path of the file that keeps the last good snapshot; None keeps none.
+
         required: Whether an outage at the start is an error.
 
         timeout: Seconds that a whole read may take.
@@ -89,6 +92,7 @@ class Options:
     layers: tuple[str, ...] = ("",)
     ttl: float = 30.0
     max_stale: float | None = None
+    last_good: str | None = None
     required: bool = True
     timeout: float = 5.0
 
@@ -162,9 +166,7 @@ def _from_url(url: str | None, keywords: Mapping[str, Any], environ: Mapping[str
             "or with its option 'prefix' if it has no leading slash."
         )
     location = parse_url(url_from(environ) if url is None else url)
-    if location.last_good is not None:
-        raise ConfigurationError("The URL's option 'last_good' is not available yet.")
-    said = {"layers": location.layers, "ttl": location.ttl, "timeout": location.timeout, "required": location.required}
+    said = {name: getattr(location, name) for name in ("layers", "ttl", "timeout", "last_good", "required")}
     options = {name: _CHECKS[name](value) for name, value in said.items() if value is not None}
     if location.is_etcd:
         return {"where": Connection.from_location(location, environ=environ), "prefix": location.prefix, **options}
@@ -206,6 +208,14 @@ def _timeout(value: Any) -> float:
     return seconds("timeout", value)
 
 
+def _last_good(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, (str, os.PathLike)) and isinstance(path := os.fspath(value), str) and path:
+        return os.path.abspath(path)  # noqa: PTH100  # a later chdir must not move it, and a link in it may be meant
+    raise ConfigurationError("last_good is the path of a file, such as '/var/lib/app/settings.last'.")
+
+
 def _required(value: Any) -> bool:
     if isinstance(value, bool):
         return value
@@ -216,6 +226,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "layers": _layers,
     "ttl": _ttl,
     "max_stale": _max_stale,
-    "timeout": _timeout,
+    "last_good": _last_good,
     "required": _required,
+    "timeout": _timeout,
 }

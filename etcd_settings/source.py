@@ -9,18 +9,19 @@ It knows its options. It knows nothing of HTTP/2, of frameworks, or of how a tre
 
 from __future__ import annotations
 
-import threading
+import os
 from collections.abc import Iterable
 from typing import Any, Self, TypeVar, Unpack, overload
 
 from etcd_settings.cache import Cache
 from etcd_settings.connection import Connection
-from etcd_settings.errors import ClosedError, UnavailableError
-from etcd_settings.forks import tell_after_fork
+from etcd_settings.errors import ClosedError, ConfigurationError, UnavailableError
 from etcd_settings.freshness import CLOCK, Clock, Held, Policy
+from etcd_settings.last_good import LastGood
 from etcd_settings.location import Location
 from etcd_settings.options import UNSET, Given, Keywords, Options, Unset, resolve
 from etcd_settings.reflector import Plan, Reflector, SnapshotIterator
+from etcd_settings.registry import Registry
 from etcd_settings.snapshot import Snapshot
 from etcd_settings.status import Status
 from etcd_settings.stores.base import Store
@@ -56,6 +57,9 @@ class Source:
 
         max_stale: How many seconds after the last good read settings may be served while reading fails; None: for ever.
 
+        last_good: A file to keep the last good snapshot in, so that a start succeeds while etcd is away. It holds the
+            settings in clear, and is readable by its owner alone.
+
         required: Whether an outage at the very start is an error. False serves an empty snapshot instead; a wrong
             configuration and refused credentials are errors all the same.
 
@@ -79,6 +83,7 @@ class Source:
         layers: Iterable[str] | Unset = UNSET,
         ttl: float | Unset = UNSET,
         max_stale: float | Unset | None = UNSET,
+        last_good: str | os.PathLike[str] | Unset | None = UNSET,
         required: bool | Unset = UNSET,
         timeout: float | Unset = UNSET,
         clock: Clock = CLOCK,
@@ -90,20 +95,22 @@ class Source:
             layers=layers,
             ttl=ttl,
             max_stale=max_stale,
+            last_good=last_good,
             required=required,
             timeout=timeout,
         )
         self._options, self._clock = resolve(url, given), clock
         self._store = _open(self._options.where)
         self._closed_at: float | None = None
+        self._last_good = _open_last_good(self._options, clock)
         self._cache = Cache(
             self._read,
             Policy(self._options.ttl, self._options.max_stale),
             name=self._options.title,
             substitute=self._substitute,
+            accepted=self._accepted,
             clock=clock,
         )
-
         self._reflector = Reflector(
             Plan(
                 self._store,
@@ -126,13 +133,18 @@ class Source:
         options = resolve(url, same)
         source = _registry.find(options)
         if source is None:
-            source = _registry.add(cls(url, **same))
+            source = _registry.add(options, cls(url, **same))
         return source
 
     @property
     def store(self) -> Any:
         """The store that it reads from; what it can do beyond `Store`, such as ``put``, depends on the URL."""
         return self._store
+
+    @property
+    def last_good(self) -> LastGood | None:
+        """The file that keeps the last good snapshot; None without one. A Live judges what goes there."""
+        return self._last_good
 
     @property
     def options(self) -> Options:
@@ -268,7 +280,7 @@ class Source:
             self._closed_at = self._clock.wall()
             self._cache.close()
             self._reflector.close()
-            _registry.remove(self)
+            _registry.remove(self._options, self)
             if not isinstance(self._options.where, Given):
                 self._store.close()
 
@@ -289,7 +301,16 @@ class Source:
     def _read(self, timeout: float) -> Snapshot:
         return self._store.read(self._options.prefixes, timeout=timeout)
 
+    def _accepted(self, snapshot: Snapshot) -> None:
+        if self._last_good is not None:
+            self._last_good.offer(snapshot)
+
     def _substitute(self, error: Exception) -> Held | None:
+        """Find something to serve when reading failed: the file, or nothing at all if that is allowed."""
+        if self._last_good is not None and not isinstance(error, ConfigurationError):
+            saved = self._last_good.load()
+            if saved is not None:
+                return self._cache.hold(saved[0], age=saved[1], kind="last_good", ttl=0)
         if self._options.required or not isinstance(error, UnavailableError):
             return None
         return self._cache.hold(Snapshot({layer: {} for layer in self._options.layers}, 0), kind="empty", ttl=0)
@@ -317,29 +338,10 @@ def _open(where: Connection | Location | Given) -> Store:
             return FileStore(path)
 
 
-class _Registry:
-    """The process's shared sources. The lock is held for a look-up, never while a source is made."""
-
-    def __init__(self) -> None:
-        self._sources: dict[Options, Source] = {}
-        self._lock = threading.Lock()
-        tell_after_fork(self)
-
-    def find(self, options: Options) -> Source | None:
-        return self._sources.get(options)
-
-    def add(self, source: Source) -> Source:
-        """Add a source, unless another thread was faster; give the one that counts."""
-        with self._lock:
-            return self._sources.setdefault(source.options, source)
-
-    def remove(self, source: Source) -> None:
-        with self._lock:
-            if self._sources.get(source.options) is source:
-                del self._sources[source.options]
-
-    def after_fork(self) -> None:
-        self._lock = threading.Lock()
+def _open_last_good(options: Options, clock: Clock) -> LastGood | None:
+    if options.last_good is None:
+        return None
+    return LastGood(options.last_good, options.prefix, options.layers, max_age=options.max_stale, wall=clock.wall)
 
 
-_registry = _Registry()
+_registry: Registry[Options, Source] = Registry()

@@ -22,6 +22,7 @@ from weakref import WeakSet
 from etcd_settings.errors import ClosedError, ConfigurationError
 from etcd_settings.forks import tell_after_fork
 from etcd_settings.keys import ALL_KEYS, encode_key, range_end
+from etcd_settings.registry import Registry
 from etcd_settings.snapshot import Entries, Snapshot
 
 __all__ = ["MemoryStore", "MemoryWatch"]
@@ -46,11 +47,7 @@ class MemoryStore:
     @classmethod
     def shared(cls, name: str) -> MemoryStore:
         """Give the process's store of that name; the same name gives the same store."""
-        with _shared.lock:
-            store = _shared.stores.get(name)
-            if store is None:
-                store = _shared.stores[name] = cls()
-            return store
+        return _shared.find(name) or _shared.add(name, cls())
 
     @property
     def endpoint(self) -> str | None:
@@ -188,19 +185,7 @@ class _Row:
     lease: int
 
 
-class _Shared:
-    """The process's stores by name."""
-
-    def __init__(self) -> None:
-        self.stores: dict[str, MemoryStore] = {}
-        self.lock = threading.Lock()
-        tell_after_fork(self)
-
-    def after_fork(self) -> None:
-        self.lock = threading.Lock()
-
-
-_shared = _Shared()
+_shared: Registry[str, MemoryStore] = Registry()
 
 
 def _key(key: str | bytes) -> bytes:

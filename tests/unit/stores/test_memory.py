@@ -91,7 +91,7 @@ def test_a_child_does_not_inherit_a_held_lock() -> None:
     """A fork while a thread writes leaves a child that can read and write, and find stores by name."""
     store = MemoryStore.shared("test_fork")
     store.put("a", "1")
-    with store._lock, memory._shared.lock:
+    with store._lock, memory._shared._lock:
         pid = os.fork()
         if pid == 0:
             import signal
