@@ -53,7 +53,7 @@ from tests.etcd.misdeeds import (
 )
 
 TIMEOUT = 0.3
-CONNECT = 0.2
+PATIENCE = 0.3
 SLACK = 1.5
 """Seconds that a busy machine may take on top: far less than for ever, which is what it would be without a bound."""
 
@@ -70,9 +70,9 @@ def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("etcd_settings.etcd.endpoints._BACKOFF", 0.0)
 
 
-def client_of(*servers: HostileServer, timeout: float = 5.0, tls: TLS | None = None) -> Client:
+def client_of(*servers: HostileServer, timeout: float = 5.0, patience: float = 2.0, tls: TLS | None = None) -> Client:
     endpoints = [server.endpoint for server in servers]
-    return Client(Connection(endpoints, timeout=timeout, connect_timeout=CONNECT, max_message=LARGEST, tls=tls))
+    return Client(Connection(endpoints, timeout=timeout, connect_timeout=patience, max_message=LARGEST, tls=tls))
 
 
 @contextmanager
@@ -112,17 +112,33 @@ def test_alone_it_ends_in_a_typed_error(misdeed: Script) -> None:
         assert caught.value.__cause__ is caught.value.__context__ is None
 
 
-@each(RUDE | SILENT | ENDLESS)
-def test_the_next_endpoint_is_asked(misdeed: Script) -> None:
-    """A misdeed of the first costs no more than its patience; the second answers, and is asked first from then on."""
+@each(RUDE)
+def test_the_next_endpoint_is_asked_at_once(misdeed: Script) -> None:
+    """A misdeed that can be noticed costs nothing; the second answers, and is asked first from then on."""
     with HostileServer(misdeed) as bad, HostileServer(polite) as good, client_of(bad, good) as client:
-        with bounded_time(2 * CONNECT):
+        with bounded_time(0):
             entry = client.get(KEY)
         again = client.get(KEY)
 
         assert entry is not None
         assert (GOOD, entry) == (entry.value, again)
         assert (1, 2) == (bad.connections, len(good.requests))
+        assert good.endpoint == client.endpoint
+
+
+@each(SILENT | ENDLESS)
+def test_the_next_endpoint_is_asked_when_patience_ends(misdeed: Script) -> None:
+    """Neither silence nor a flood costs more than the patience with one endpoint, as long as there is another."""
+    with (
+        HostileServer(misdeed) as bad,
+        HostileServer(polite) as good,
+        client_of(bad, good, patience=PATIENCE) as client,
+    ):
+        with bounded_time(PATIENCE):
+            entry = client.get(KEY)
+
+        assert entry is not None
+        assert GOOD == entry.value
         assert good.endpoint == client.endpoint
 
 
@@ -382,7 +398,7 @@ def test_misdeeds_are_no_better_in_private(misdeed: Script, certificates: Certif
         HostileServer(misdeed, tls=context) as bad,
         HostileServer(polite, tls=context) as good,
         client_of(bad, good, tls=tls) as client,
-        bounded_time(2 * CONNECT),
+        bounded_time(0),
     ):
         entry = client.get(KEY)
 
