@@ -13,12 +13,15 @@ __version__ = "0.1.0"
 
 __all__ = [
     "TLS",
+    "Change",
     "ConfigurationError",
     "Connection",
     "Entry",
     "EtcdSettingsError",
     "Explanation",
     "InvalidSettingsError",
+    "Live",
+    "Rejection",
     "Snapshot",
     "Source",
     "Status",
@@ -28,6 +31,7 @@ __all__ = [
 if TYPE_CHECKING:
     from etcd_settings.connection import TLS, Connection
     from etcd_settings.errors import ConfigurationError, EtcdSettingsError, InvalidSettingsError, UnavailableError
+    from etcd_settings.live import Change, Live, Rejection
     from etcd_settings.snapshot import Entry, Snapshot
     from etcd_settings.source import Source
     from etcd_settings.status import Status
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "connection": ("TLS", "Connection"),
     "errors": ("ConfigurationError", "EtcdSettingsError", "InvalidSettingsError", "UnavailableError"),
+    "live": ("Change", "Live", "Rejection"),
     "snapshot": ("Entry", "Snapshot"),
     "source": ("Source",),
     "status": ("Status",),

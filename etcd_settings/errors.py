@@ -23,6 +23,7 @@ __all__ = [
     "EtcdSettingsError",
     "InvalidSettingsError",
     "MessageTooLargeError",
+    "NotStartedError",
     "PermissionDeniedError",
     "RejectedUpdateError",
     "RequestError",
@@ -303,6 +304,19 @@ class ClosedError(EtcdSettingsError):
     def __init__(self, what: str) -> None:
         self.what = what
         super().__init__(f"This {what} is closed. Make a new one, or close it later.")
+
+
+class NotStartedError(EtcdSettingsError):
+    """
+    It has no settings yet.
+
+    Attributes:
+        what: What was not started, such as ``"Live"``.
+    """
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(f"This {what} has not been started. Call start() first, or enter it with `with`.")
 
 
 def combine(errors: Sequence[EtcdSettingsError]) -> EtcdSettingsError:

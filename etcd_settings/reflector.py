@@ -110,7 +110,7 @@ class Reflector:
         """Seconds after which everything is read again: the least that a listener wants."""
         return min(self._listeners.values(), default=self._plan.relist)
 
-    def subscribe(self, listener: Listener, *, relist: float | None = None) -> None:
+    def subscribe(self, listener: Listener, *, relist: float | None = None) -> Snapshot | None:
         """
         Tell *listener* of the present state, as soon as it is known, and of every snapshot from then on.
 
@@ -121,6 +121,9 @@ class Reflector:
 
             relist: Seconds after which everything is to be read again, if that is other than usual. Of all listeners'
                 the least counts.
+
+        Returns:
+            What the cache holds: whatever came before is in it.
         """
         with self._lock:
             if not self._closed:
@@ -134,6 +137,8 @@ class Reflector:
         except BaseException:
             self.unsubscribe(listener)
             raise
+        held = self._plan.cache.state.held
+        return None if held is None or held.kind == "empty" else held.snapshot
 
     def unsubscribe(self, listener: Listener) -> None:
         """Tell it no more; without listeners the watch ends."""

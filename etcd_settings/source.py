@@ -20,6 +20,7 @@ from etcd_settings.freshness import CLOCK, Clock, Held, Policy
 from etcd_settings.last_good import LastGood
 from etcd_settings.location import Location
 from etcd_settings.options import UNSET, Given, Keywords, Options, Unset, resolve
+from etcd_settings.pinning import pins_in_force
 from etcd_settings.reflector import Plan, Reflector, SnapshotIterator
 from etcd_settings.registry import Registry
 from etcd_settings.snapshot import Snapshot
@@ -151,12 +152,18 @@ class Source:
         """All that makes it what it is, in one spelling."""
         return self._options
 
+    @property
+    def reflector(self) -> Reflector:
+        """What tells of snapshots as they come; `watch` and `Live` listen to it."""
+        return self._reflector
+
     def snapshot(self, *, max_age: float | None = None) -> Snapshot:
         """
         Give every entry, at one revision.
 
         It comes from memory while it is younger than the TTL; otherwise it is read, by one caller for all. If reading
-        fails, what is held is served: see `status`.
+        fails, what is held is served: see `status`. While a `Live` builds settings, all that they are built of comes
+        from one snapshot.
 
         Args:
             max_age: Take from memory only what is younger, in seconds; 0 reads in any case.
@@ -166,6 +173,9 @@ class Source:
             ClosedError: The source is closed.
         """
         self._check_open()
+        pins = pins_in_force()
+        if pins is not None:
+            return pins.take(self)
         return self._cache.get(timeout=self._options.timeout, max_age=max_age)
 
     def refresh(self) -> Snapshot:
@@ -177,6 +187,9 @@ class Source:
             ClosedError: The source is closed.
         """
         self._check_open()
+        pins = pins_in_force()
+        if pins is not None:
+            return pins.take(self)
         return self._cache.refresh(timeout=self._options.timeout)
 
     def tree(self, path: str = "") -> dict[str, Any]:
@@ -221,6 +234,8 @@ class Source:
     async def snapshot_async(self, *, max_age: float | None = None) -> Snapshot:
         """Do as `snapshot` without blocking the event loop; what is in memory is given without a thread."""
         self._check_open()
+        if pins_in_force() is not None:
+            return self.snapshot()
         ready = self._cache.peek(max_age)
         if ready is not None:
             return ready

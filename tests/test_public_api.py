@@ -13,12 +13,15 @@ import etcd_settings.etcd
 
 ROOT = [
     "TLS",
+    "Change",
     "ConfigurationError",
     "Connection",
     "Entry",
     "EtcdSettingsError",
     "Explanation",
     "InvalidSettingsError",
+    "Live",
+    "Rejection",
     "Snapshot",
     "Source",
     "Status",

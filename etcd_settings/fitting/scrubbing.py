@@ -24,12 +24,12 @@ from etcd_settings.fitting.places import keys_of
 from etcd_settings.fitting.plans import Plan
 from etcd_settings.nodes import Traced
 
-__all__ = ["MASK", "Finding", "findings", "is_secret_name", "keys_at", "scrubbed", "secrets_in"]
+__all__ = ["MASK", "WITHHELD", "Finding", "findings", "is_secret_name", "keys_at", "scrubbed", "secrets_in"]
 
 MASK = "**********"
 """Of one length, so that it does not tell the length of what it hides."""
 
-_WITHHELD = "The value was refused. Why is withheld, because the reason may quote a secret"
+WITHHELD = "The value was refused. Why is withheld, because the reason may quote a secret"
 _QUOTING = frozenset({"value_error", "assertion_error", "union_tag_invalid"})
 _SECRET_NAME = re.compile(r"password|secret|token|passwd|private_?key", re.IGNORECASE)
 _LONG = 4  # shorter texts are only masked where they stand alone: else a value "a" would black out every a
@@ -134,7 +134,7 @@ def _finding(detail: ErrorDetails, plan: Plan, secrets: tuple[str, ...]) -> Find
     if kind not in _QUOTING and "error" not in context and _own_message(kind, context) == detail["msg"]:
         return Finding(loc, kind, detail["msg"], context)
     if hidden:
-        return Finding(loc, kind, _WITHHELD)
+        return Finding(loc, kind, WITHHELD)
     return Finding(loc, kind, _masked(detail["msg"], _texts(detail["input"]), secrets))
 
 

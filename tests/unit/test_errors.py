@@ -18,6 +18,7 @@ from etcd_settings.errors import (
     EtcdSettingsError,
     InvalidSettingsError,
     MessageTooLargeError,
+    NotStartedError,
     PermissionDeniedError,
     RejectedUpdateError,
     RequestError,
@@ -103,6 +104,7 @@ EXAMPLES = [
         "a:1 refused the request with INVALID_ARGUMENT: etcdserver: duplicate key",
     ),
     (ClosedError("Source"), {"what": "Source"}, "This Source is closed. Make a new one"),
+    (NotStartedError("Live"), {"what": "Live"}, "This Live has not been started. Call start() first"),
 ]
 
 SINGLE = pytest.mark.parametrize(("error", "facts", "says"), EXAMPLES, ids=lambda value: type(value).__name__)

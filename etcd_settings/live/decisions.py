@@ -1,0 +1,77 @@
+"""
+Remember what became of the revisions of each source, and tell those who wait for one.
+
+Invariant: for each source the revisions rise; each stands for all since the one before it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Literal, TypeAlias
+
+from etcd_settings.source import Source
+
+__all__ = ["Decisions", "Outcome"]
+
+Outcome: TypeAlias = Literal["applied", "rejected"]
+
+_REMEMBERED = 100
+"""Decisions that are remembered of each source; whoever asks about an older revision gets the oldest of them."""
+
+
+class Decisions:
+    """Thread-safe. The lock is held for a few steps in memory."""
+
+    def __init__(self) -> None:
+        self._made: dict[Source, deque[tuple[int, Outcome]]] = {}
+        self._waiting: list[Callable[[], object]] = []
+        self._lock = threading.Lock()
+
+    def record(self, source: Source, revision: int, outcome: Outcome) -> None:
+        """Note what was decided on the state that *source* had at *revision*."""
+        with self._lock:
+            made = self._made.setdefault(source, deque(maxlen=_REMEMBERED))
+            while made and made[-1][0] >= revision:  # decided once more, or restored from a backup
+                made.pop()
+            made.append((revision, outcome))
+        self.tell()
+
+    def confirm(self, source: Source, revision: int) -> None:
+        """Note that nothing of ours changed up to *revision*: what was decided last holds for it."""
+        with self._lock:
+            made = self._made.get(source)
+            if not made or made[-1][0] >= revision:
+                return
+            made[-1] = (revision, made[-1][1])
+        self.tell()
+
+    def on(self, source: Source, revision: int) -> Outcome | None:
+        """Give what was decided on *revision*; None if nothing yet."""
+        with self._lock:
+            made = self._made.get(source, ())
+            return next((outcome for decided, outcome in made if decided >= revision), None)
+
+    def tell(self) -> None:
+        """Have everybody look who waits."""
+        with self._lock:
+            waiting = list(self._waiting)
+        for look in waiting:
+            look()
+
+    @contextmanager
+    def telling(self, look: Callable[[], object]) -> Generator[None]:
+        """Call *look* after every decision, until the block is left."""
+        with self._lock:
+            self._waiting.append(look)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting.remove(look)
+
+    def after_fork(self) -> None:
+        """Forget the lock and those who waited, whose threads are not in this process."""
+        self._lock, self._waiting = threading.Lock(), []

@@ -1,0 +1,108 @@
+"""
+Follow sources: be told of every snapshot of each, and wake the dispatcher.
+
+It knows which sources are followed, and what came last of each. What a snapshot means is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+from etcd_settings.snapshot import Snapshot
+from etcd_settings.source import Source
+
+__all__ = ["Following", "Inbox"]
+
+
+class Inbox:
+    """The newest snapshot of each source that nobody has looked at; thread-safe."""
+
+    def __init__(self) -> None:
+        self._news: dict[Source, Snapshot] = {}
+        self._lock = threading.Lock()  # held for a few steps in memory
+        self._event = threading.Event()
+
+    def put(self, source: Source, snapshot: Snapshot) -> None:
+        with self._lock:
+            self._news.pop(source, None)  # so that the one that came last stands last
+            self._news[source] = snapshot
+        self._event.set()
+
+    def put_first(self, source: Source, snapshot: Snapshot) -> None:
+        """Put what may be older than what is there already."""
+        with self._lock:
+            self._news.setdefault(source, snapshot)
+        self._event.set()
+
+    def take(self) -> dict[Source, Snapshot]:
+        """Give what there is, and forget it."""
+        with self._lock:
+            news, self._news = self._news, {}
+        return news
+
+    def close(self) -> None:
+        """End a `wait`."""
+        self._event.set()
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait for news or `close`; False if *timeout* seconds passed without."""
+        came = self._event.wait(timeout)
+        self._event.clear()
+        return came
+
+    def after_fork(self) -> None:
+        """Replace the locks, on which threads of the parent may have stood."""
+        self._lock, self._event = threading.Lock(), threading.Event()
+
+
+class Following:
+    """
+    The sources that are followed. Changed by one thread at a time, the one that starts or dispatches.
+
+    Args:
+        inbox: Where their snapshots go.
+
+        relist: Seconds after which each is read again in any case.
+    """
+
+    def __init__(self, inbox: Inbox, relist: float) -> None:
+        self._inbox, self._relist = inbox, relist
+        self._followers: dict[Source, _Follower] = {}
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Those that are followed, in the order of their first use."""
+        return tuple(self._followers)
+
+    def become(self, sources: Iterable[Source]) -> None:
+        """Follow these and no others."""
+        wanted = dict.fromkeys(sources)
+        for source in [source for source in self._followers if source not in wanted]:
+            source.reflector.unsubscribe(self._followers[source])
+        self._followers = {source: self._followers.get(source) or self._follow(source) for source in wanted}
+
+    def resume(self) -> None:
+        """Follow them in this process too, after a fork."""
+        for source in self._followers:
+            source.reflector.ensure_running()
+
+    def _follow(self, source: Source) -> _Follower:
+        follower = _Follower(source, self._inbox)
+        held = source.reflector.subscribe(follower, relist=self._relist)
+        if held is not None:  # it may have come between the build and the subscription
+            self._inbox.put_first(source, held)
+        return follower
+
+
+class _Follower:
+    """A listener on one source."""
+
+    def __init__(self, source: Source, inbox: Inbox) -> None:
+        self._source, self._inbox = source, inbox
+
+    def take(self, snapshot: Snapshot) -> None:
+        self._inbox.put(self._source, snapshot)
+
+    def end(self) -> None:
+        pass  # what was read serves on; whoever closed the source knows
