@@ -253,11 +253,6 @@ class Source:
 
         return load(target, await self.snapshot_async(), path)
 
-    @property
-    def reflector(self) -> Reflector:
-        """What tells of snapshots as they come; `watch` and `Live` listen to it."""
-        return self._reflector
-
     def watch(self, *, relist: float = RELIST) -> SnapshotIterator:
         """
         Iterate over the snapshots as they come: the present one first, then each that differs, without a gap.

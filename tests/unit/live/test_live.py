@@ -239,12 +239,12 @@ def test_losing_every_key_may_be_allowed(app: App) -> None:
 def test_an_emptied_source_is_not_let_in_with_another_change(app: App) -> None:
     """A change elsewhere does not make the loss of every key right."""
     with Source("memory://live-other/config/") as other:
-        other.store.put("/config/debug", "true")  # type: ignore[attr-defined]  # a memory store
+        other.store.put("/config/debug", "true")
         with Live(lambda: (app.load(), other.load(Settings))) as live:
             live.wait(app.put("debug", "true"))
             live.wait(app.delete("debug"))
 
-            written = other.store.put("/config/debug", "false")  # type: ignore[attr-defined]  # as above
+            written = other.store.put("/config/debug", "false")
 
             assert "rejected" == live.wait(written, source=other)
             assert live.current[0].debug is True
