@@ -17,11 +17,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from etcd_settings.documents import SUFFIXES, parse, split_suffix
 from etcd_settings.entries import Entries, Entry
 from etcd_settings.errors import ClosedError, ConfigurationError, ConflictError, UnavailableError
+from etcd_settings.forks import tell_after_fork
 from etcd_settings.keys import encode_key
 from etcd_settings.snapshot import Snapshot
 from etcd_settings.spelling import flatten
@@ -69,6 +70,8 @@ class FileStore:
                 f"{path!r} does not say how it is written. Give it one of the suffixes {', '.join(SUFFIXES)}."
             )
         self._state = _State()
+        self._lock = threading.Lock()  # held for a few steps in memory
+        tell_after_fork(self)
 
     @property
     def endpoint(self) -> str | None:
@@ -109,20 +112,31 @@ class FileStore:
     def close(self) -> None:
         """Do nothing: the file is open only while it is read."""
 
+    def after_fork(self) -> None:
+        """Replace the lock, which a thread of the parent may have held."""
+        self._lock = threading.Lock()
+
     def __repr__(self) -> str:
         return f"<FileStore {str(self.path)!r}>"
 
     def _read(self) -> _State:
-        state = self._state
         content = self._content()
-        if content != state.content:
-            tree = parse(self.path.name, Entry(str(self.path), content))
-            if tree is None:  # an empty YAML file
-                tree = {}
-            if not isinstance(tree, dict):
-                raise ConflictError([str(self.path)], "it holds a single value, and settings are a table")
-            state = self._state = _next(state, content, tree)
-        return state
+        state = self._state
+        if content == state.content:
+            return state
+        leaves = self._leaves(content)
+        with self._lock:  # two threads that found different contents must not count them as one revision
+            if content != self._state.content:
+                self._state = _next(self._state, content, leaves)
+            return self._state
+
+    def _leaves(self, content: bytes) -> Mapping[str, str | bytes]:
+        tree = parse(self.path.name, Entry(str(self.path), content))
+        if tree is None:  # an empty YAML file
+            tree = {}
+        if not isinstance(tree, dict):
+            raise ConflictError([str(self.path)], "it holds a single value, and settings are a table")
+        return flatten(tree)
 
     def _content(self) -> bytes:
         try:
@@ -178,9 +192,9 @@ class FileWatch:
         self._on_connection(False)
 
 
-def _next(state: _State, content: bytes, tree: Mapping[str, Any]) -> _State:
+def _next(state: _State, content: bytes, leaves: Mapping[str, str | bytes]) -> _State:
     revision = state.revision + 1
-    rows = {path: _row(path, text, revision, state.rows.get(path)) for path, text in flatten(tree).items()}
+    rows = {path: _row(path, text, revision, state.rows.get(path)) for path, text in leaves.items()}
     return _State(content, revision, rows)
 
 

@@ -9,6 +9,8 @@ from pydantic import BaseModel
 
 from etcd_settings import ConfigurationError, Source, UnavailableError
 from etcd_settings.errors import ConflictError, DecodeError
+from etcd_settings.snapshot import Snapshot
+from etcd_settings.stores.file import FileStore
 
 TOML = """
 debug = true
@@ -134,3 +136,30 @@ def test_an_empty_yaml_file_is_empty(tmp_path: Path) -> None:
 
     with Source(f"file://{tmp_path}/s.yaml") as source:
         assert {} == source.tree()
+
+
+def test_two_contents_never_share_a_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that is overtaken between looking at the file and counting what it found counts on from the other."""
+    path = tmp_path / "s.toml"
+    path.write_text("a = 1")
+    store = FileStore(str(path))
+    first = store.read({"": ""}, timeout=1)
+    content = store._content
+    overtaking: list[Snapshot] = []
+    looks = 0
+
+    def slow() -> bytes:
+        nonlocal looks
+        looks += 1
+        found = content()
+        if looks == 1:
+            path.write_text("a = 3")
+            overtaking.append(store.read({"": ""}, timeout=1))
+        return found
+
+    path.write_text("a = 2")
+    monkeypatch.setattr(store, "_content", slow)
+    second, third = store.read({"": ""}, timeout=1), overtaking[0]
+
+    assert ["1", "2", "3"] == [snapshot["a"].text for snapshot in (first, second, third)]
+    assert 3 == len({snapshot.revision for snapshot in (first, second, third)})
