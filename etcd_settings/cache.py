@@ -121,8 +121,11 @@ class Cache:
         Raises:
             Exception: What the read raised, if there is nothing to serve.
         """
-        ask = self._ask(timeout, max_age)
         ready = self.peek(max_age)
+        if ready is not None:  # by far the most calls end here
+            return ready
+        ask = self._ask(timeout, max_age)
+        ready = self.peek(max_age)  # what landed until now is seen here, what lands from now on is seen through `ask`
         if ready is not None:
             return ready
         error = self._refetch(ask)
@@ -192,10 +195,13 @@ class Cache:
                 self._hand_on(mine.accepted)
                 return error
             if not flight.landed.wait(max(0.0, left)):
-                return UnavailableError({self._name: f"another thread's read did not end within {ask.timeout:g} s"})
+                return self._too_late(ask)
             if ask.is_answered_by(flight):
                 return _copy(flight.error)
             # It was abandoned, or began before what was asked for: take the next one, or lead it.
+
+    def _too_late(self, ask: _Ask) -> UnavailableError:
+        return UnavailableError({self._name: f"another thread's read did not end within {ask.timeout:g} s"})
 
     @contextmanager
     def _alone(self) -> Generator[None]:
@@ -215,6 +221,8 @@ class Cache:
             if landed is not None and landed is not ask.landed and ask.is_answered_by(landed):
                 return _copy(landed.error)  # it came in between looking at the state and getting here
             flight.number = next(self._numbers)
+            if timeout <= 0:  # it waited for a read that was abandoned, and has no time left for one of its own
+                return self._too_late(ask)
             error = self._attempt(flight, timeout)
             flight.is_done, flight.error, self._landed = True, _copy(error), flight
             return error

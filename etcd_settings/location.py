@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -106,6 +107,13 @@ def parse_url(url: str) -> Location:
     Raises:
         ConfigurationError: It does not follow the grammar; the message tells the place and the rule, not the text.
     """
+    if not _is_text(url):
+        raise ConfigurationError("A URL is a text, such as 'etcd://host:2379/prefix/'.")
+    return _parse(url)
+
+
+@lru_cache(maxsize=64)  # a framework's adapter hands over the same URL for every settings object that is made
+def _parse(url: str) -> Location:
     scheme, rest = _split_scheme(url)
     if "#" in rest:
         raise ConfigurationError("The URL contains a '#'. Write it as %23: in a password, a prefix or an option.")
@@ -148,8 +156,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def _split_scheme(url: str) -> tuple[str, str]:
-    if not _is_text(url):
-        raise ConfigurationError("A URL is a text, such as 'etcd://host:2379/prefix/'.")
     scheme, separator, rest = url.partition("://")
     scheme = scheme.lower()
     if not separator or not re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme):

@@ -211,7 +211,12 @@ def _timeout(value: Any) -> float:
 def _last_good(value: Any) -> str | None:
     if value is None:
         return None
-    if isinstance(value, (str, os.PathLike)) and isinstance(path := os.fspath(value), str) and path:
+    if (
+        isinstance(value, (str, os.PathLike))
+        and isinstance(path := os.fspath(value), str)
+        and path
+        and "\0" not in path
+    ):
         return os.path.abspath(path)  # noqa: PTH100  # a later chdir must not move it, and a link in it may be meant
     raise ConfigurationError("last_good is the path of a file, such as '/var/lib/app/settings.last'.")
 

@@ -173,6 +173,7 @@ class Source:
             ClosedError: The source is closed.
         """
         self._check_open()
+        _check_age(max_age)
         pins = pins_in_force()
         if pins is not None:
             return pins.take(self)
@@ -234,6 +235,7 @@ class Source:
     async def snapshot_async(self, *, max_age: float | None = None) -> Snapshot:
         """Do as `snapshot` without blocking the event loop; what is in memory is given without a thread."""
         self._check_open()
+        _check_age(max_age)
         if pins_in_force() is not None:
             return self.snapshot()
         ready = self._cache.peek(max_age)
@@ -346,6 +348,11 @@ def _open(where: Connection | Location | Given) -> Store:
             from etcd_settings.stores.file import FileStore
 
             return FileStore(path)
+
+
+def _check_age(max_age: float | None) -> None:
+    if max_age is not None and not max_age >= 0:  # a NaN is not, either
+        raise ConfigurationError("max_age is a number of seconds, and at least 0.")
 
 
 def _open_last_good(options: Options, clock: Clock) -> LastGood | None:

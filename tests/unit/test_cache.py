@@ -282,13 +282,13 @@ def test_a_read_that_ends_just_before_one_begins_is_enough(
     cache: Cache, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who found nothing fresh, and was then overtaken by a whole read of another thread, does not read again."""
-    peek, overtaken = cache.peek, False
+    peek, looks = cache.peek, 0
 
     def slow_peek(max_age: float | None = None) -> Snapshot | None:
-        nonlocal overtaken
+        nonlocal looks
+        looks += 1
         found = peek(max_age)
-        if not overtaken:
-            overtaken = True
+        if looks == 2:  # the last look before it begins
             cache.get(timeout=5)
         return found
 
@@ -318,6 +318,24 @@ def test_a_waiter_has_a_timeout_of_its_own(time_: FakeClock) -> None:
         assert 1 == cache.get(timeout=0).revision
         gate.leave.set()
         second.result()
+
+
+def test_who_has_no_time_left_does_not_begin_a_read(time_: FakeClock, waiters: Waiters) -> None:
+    """A read that was abandoned when a waiter's time was over leaves that waiter an error; nothing counts as failed."""
+    gate = Gate(Killed(), snapshot_at(5))
+    cache = Cache(gate.read, Policy(), name="x", clock=time_.clock)
+    with ThreadPoolExecutor(2) as pool:
+        killed = pool.submit(cache.get, timeout=10)
+        wait_for(gate.entered.is_set)
+        other = pool.submit(cache.get, timeout=10)
+        wait_for(lambda: waiters.count == 1)
+        time_.tick(11)
+        gate.leave.set()
+
+        assert isinstance(killed.exception(), Killed)
+        assert isinstance(other.exception(), UnavailableError)
+    assert 1 == gate.reads
+    assert cache.state.outage is None
 
 
 class Killed(BaseException):

@@ -460,7 +460,7 @@ def test_the_url_names_it(store: MemoryStore, path: Path, monkeypatch: pytest.Mo
     assert Source.shared("memory://lg/p/", last_good=path) is Source.shared(f"memory://lg/p/?last_good={path}")
 
 
-@pytest.mark.parametrize("wrong", ["", b"x", 7])
+@pytest.mark.parametrize("wrong", ["", b"x", 7, "a\0b"])
 def test_a_wrong_path_is_an_error(wrong: object) -> None:
     """What is no path is refused by name."""
     with pytest.raises(ConfigurationError, match="last_good is the path of a file"):

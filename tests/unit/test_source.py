@@ -137,6 +137,15 @@ def test_after_the_ttl_it_is_read_again(source: Source, store: Flaky, fake: Fake
     assert 4 == store.reads
 
 
+@pytest.mark.parametrize("wrong", [-1, float("nan")])
+def test_a_wrong_max_age_is_an_error(source: Source, wrong: float) -> None:
+    """An age is at least 0, with and without a loop."""
+    with pytest.raises(ConfigurationError, match="max_age is a number of seconds"):
+        source.snapshot(max_age=wrong)
+    with pytest.raises(ConfigurationError, match="max_age is a number of seconds"):
+        asyncio.run(source.snapshot_async(max_age=wrong))
+
+
 def test_layers_are_read_together(store: Flaky) -> None:
     """All layers come in one read; later ones win, and the snapshot keeps them all."""
     store.memory.put(PREFIX + "production/debug", "true")
