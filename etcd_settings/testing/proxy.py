@@ -30,6 +30,7 @@ CHUNK = 1 << 16
 HEAD = 1 << 12  # how much of what a client said is kept for `identify`
 IN_FLIGHT = 64  # delayed chunks that a direction holds before it stops reading
 PORT_ATTEMPTS = 5
+_ROUNDS = 4  # of the loop: what was accepted just before a cut is only then a line, and its end takes one more
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time; closing then sends RST
 
 
@@ -155,7 +156,9 @@ class Proxy:
         if not listen and self._listener is not None:
             self._listener.close()
             self._listener = None
-        await self._reset(list(self._lines))
+        for _ in range(_ROUNDS):
+            await self._reset(list(self._lines))
+            await asyncio.sleep(0)
 
     async def _reset(self, lines: Collection[_Line]) -> None:
         for line in lines:
