@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import time
 from collections import Counter
@@ -24,6 +25,7 @@ def main() -> int:
     parser.add_argument("--relist", type=float, default=20.0, help="seconds after which readers read everything again")
     options = parser.parse_args()
     print("etcd", ".".join(map(str, find_binaries().version)), flush=True)
+    logging.disable(logging.ERROR)  # outages are what this is about
     outcomes: list[Outcome] = []
     left, seed = options.seconds, options.seed
     while left > 0:
