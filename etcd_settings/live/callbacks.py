@@ -48,6 +48,8 @@ class Subscription(Generic[P, R]):
         TypeError: It is a coroutine function, and there is no running event loop.
     """
 
+    __name__: str
+
     def __init__(
         self,
         function: Callable[P, R],

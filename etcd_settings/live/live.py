@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast, overload
+from typing import Any, Generic, Self, TypeVar, cast, overload
 
 from etcd_settings.errors import ClosedError, ConfigurationError, EtcdSettingsError, NotStartedError
 from etcd_settings.forks import tell_after_fork
@@ -31,7 +31,6 @@ __all__ = ["Live", "LiveStatus"]
 
 T = TypeVar("T")
 R = TypeVar("R")
-P = ParamSpec("P")
 
 _CLOSING = 0.8
 """Seconds that `Live.close` waits for its thread, which may be within somebody's callback."""
@@ -182,9 +181,9 @@ class Live(Generic[T]):
         return self._dispatcher.rejection
 
     @overload
-    def on_change(self, function: Callable[Concatenate[Change[T], P], R], /) -> Subscription[..., R]: ...
+    def on_change(self, function: Callable[[Change[T]], R], /) -> Subscription[[Change[T]], R]: ...
     @overload
-    def on_change(self, /, *paths: str) -> Callable[[Callable[Concatenate[Change[T], P], R]], Subscription[..., R]]: ...
+    def on_change(self, /, *paths: str) -> Callable[[Callable[[Change[T]], R]], Subscription[[Change[T]], R]]: ...
     def on_change(self, /, *what: Any) -> Any:
         """
         Have a function called after a change: ``@live.on_change``, or ``@live.on_change("database", …)``.
