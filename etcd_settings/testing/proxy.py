@@ -54,7 +54,8 @@ class Proxy:
         self._port = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="etcd-settings-proxy", daemon=True)
-        self._listener: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
+        self._opening: set[asyncio.Task[None]] = set()
         self._lines: set[_Line] = set()
         self._manner = _Manner()
 
@@ -137,13 +138,27 @@ class Proxy:
         for attempt in range(PORT_ATTEMPTS):
             port = self._port or free_port()
             try:
-                self._listener = await asyncio.start_server(self._accept, HOST, port, limit=CHUNK)
+                listening = socket.create_server((HOST, port), backlog=128)
             except OSError:  # taken since we looked; when it is ours already, that passes or is the caller's to know
                 if attempt == PORT_ATTEMPTS - 1:
                     raise
             else:
-                self._port = port
+                listening.setblocking(False)
+                self._loop.add_reader(listening, self._accept_one)
+                self._listener, self._port = listening, port
                 return
+
+    def _accept_one(self) -> None:
+        # Neither asyncio's server nor its `sock_accept`: stopped while they accept, both lose the connection.
+        assert self._listener is not None
+        with contextlib.suppress(BlockingIOError):
+            connection, _ = self._listener.accept()
+            opening = self._loop.create_task(self._open(connection))
+            self._opening.add(opening)
+            opening.add_done_callback(self._opening.discard)
+
+    async def _open(self, connection: socket.socket) -> None:
+        self._accept(*await asyncio.open_connection(sock=connection, limit=CHUNK))
 
     async def _change(self, **manners: Any) -> None:
         self._manner.set(**manners)
@@ -154,8 +169,10 @@ class Proxy:
 
     async def _cut(self, *, listen: bool) -> None:
         if not listen and self._listener is not None:
+            self._loop.remove_reader(self._listener)
             self._listener.close()
             self._listener = None
+        await asyncio.gather(*self._opening, return_exceptions=True)
         for _ in range(_ROUNDS):
             await self._reset(list(self._lines))
             await asyncio.sleep(0)

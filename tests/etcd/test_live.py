@@ -186,7 +186,7 @@ def test_the_interpreter_ends_at_once(etcd_server: EtcdServer, state: str) -> No
         f"live = Live(Source(sys.argv[1]).tree)\n{EXITS[state]}\n"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program, etcd_server.url],
+        [sys.executable, "-c", program, etcd_server.url],
         capture_output=True,
         text=True,
         timeout=10,
