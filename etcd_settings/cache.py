@@ -26,6 +26,7 @@ from typing import TypeVar
 
 from cachetools import TTLCache
 
+from etcd_settings import hooks
 from etcd_settings.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -165,7 +166,10 @@ class Cache:
     def set_live(self, live: bool) -> None:
         """Note whether a watch is connected: while one is, what is held is fresh."""
         with self._alone():
+            before = self._state.live
             self._become(held=self._state.held, outage=None if live else self._state.outage, live=live)
+        if hooks.observed() and live is not before:
+            hooks.tell(hooks.Connected(self._name) if live else hooks.Disconnected(self._name))
 
     def expect_restore(self) -> None:
         """Believe the next read, also if it is older than what is held: the cluster was restored from a backup."""
@@ -237,6 +241,8 @@ class Cache:
             self._failed(e)
             return e
         flight.accepted = self._arrived(snapshot, flight.started)
+        if hooks.observed():
+            hooks.tell(hooks.Read(self._name, snapshot.revision, self._clock.timer() - flight.started))
         return None
 
     def _hand_on(self, accepted: Snapshot | None) -> None:
@@ -258,6 +264,8 @@ class Cache:
             )
         held = self.hold(snapshot, age=self._clock.timer() - started)
         self._become(held=held, outage=None, regressed=False)
+        if state.outage is not None and hooks.observed():
+            hooks.tell(hooks.OutageEnded(self._name, state.outage.failures))
         if state.outage is not None and state.outage.logged:
             log.info("Reading %s works again; it is at revision %d.", self._name, snapshot.revision)
         return snapshot
@@ -276,6 +284,8 @@ class Cache:
         if held is not None and kind not in logged and not self._is_closed:
             self._log(held, error)
             logged |= {kind}
+        if failures == 0 and hooks.observed():
+            hooks.tell(hooks.OutageBegan(self._name, kind.__name__))
         retry_at = self._clock.timer() + self._policy.pause(failures, self._clock.chance())
         self._become(held=held or self._state.held, outage=Outage(_copy(error), failures + 1, retry_at, logged))
 

@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
+from etcd_settings import hooks
 from etcd_settings.errors import ConfigurationError, EtcdSettingsError, RejectedUpdateError
 from etcd_settings.live.callbacks import Callbacks, Subscription
 from etcd_settings.live.candidates import Built, Failed, build
@@ -285,6 +286,8 @@ class Dispatcher(Generic[T]):
             self._clear_caches(old, built.settings)
         self._decide(changed, "applied")
         if paths:
+            if hooks.observed():
+                hooks.tell(hooks.Reloaded(revision, paths))
             self.callbacks.publish(Change(old, built.settings, paths, revision), lambda: not self._stopping)
 
     def _refuse(self, changed: list[Source], rejection: Rejection) -> None:
@@ -293,6 +296,8 @@ class Dispatcher(Generic[T]):
         if not is_known:
             log.error("%s", rejection)
         self._decide(changed, "rejected")
+        if not is_known and hooks.observed():
+            hooks.tell(hooks.Rejected(rejection.revision, type(rejection.error).__name__))
         if not is_known and self._on_reject is not None and not self._stopping:
             self.callbacks.deliver(self._on_reject, rejection)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sized
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,6 +19,10 @@ from tests.living import App, Database, Settings
 
 Eventually = Callable[[Callable[[], object]], None]
 QUICK = (0.0, 0.0)
+
+
+def _is_longer(what: Sized, than: int) -> bool:
+    return len(what) > than
 
 
 def test_a_change_says_what_changed(app: App, eventually: Eventually) -> None:
@@ -89,9 +94,9 @@ def test_a_cancelled_one_is_not_called(app: App, eventually: Eventually) -> None
             told.append("second")
 
         for value in ("true", "false"):
-            app.put("debug", value)
             count = len(told)
-            eventually(lambda count=count: len(told) > count)
+            app.put("debug", value)
+            eventually(partial(_is_longer, told, count))
 
     assert {"first"} == set(told)
 
@@ -112,7 +117,7 @@ def test_one_that_raises_harms_nobody(app: App, eventually: Eventually, caplog: 
         live.on_change(lambda change: told.append(change.new.database.port))
         for port in (4711, 4712):
             app.put("database/port", str(port))
-            eventually(lambda port=port: port in told)
+            eventually(partial(told.__contains__, port))
 
     assert [4711, 4712] == told
     errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
@@ -322,7 +327,7 @@ def test_a_loop_that_is_gone_harms_nobody(app: App, eventually: Eventually) -> N
         live.on_change(lambda change: told.append(change.new.database.port))
         for port in (1, 2):
             app.put("database/port", str(port))
-            eventually(lambda port=port: port in told)
+            eventually(partial(told.__contains__, port))
 
     assert [1, 2] == told
     assert kept is not None
