@@ -6,7 +6,10 @@ It is a tour, not a test: each step does for real what a service does, and print
 
 from __future__ import annotations
 
+import logging
 import operator
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -17,8 +20,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from etcd_settings.errors import InvalidSettingsError
 from etcd_settings.etcd import Client, Put
+from etcd_settings.live import Live
 from etcd_settings.source import Source
 from etcd_settings.testing import EtcdServer
 from etcd_settings.tree import Origin
@@ -73,23 +76,40 @@ def _tour(console: Console, server: EtcdServer) -> None:
         settings = source.load(settings_class)
         _show_settings(console, source, settings)
 
-        _step(console, 3, "Somebody raises the pool's size, and a watch brings the change:")
-        with source.watch() as snapshots:
-            next(snapshots)  # what is there already
-            client.put(PREFIX + "orders/db/pool/size", "50")
-            revision = next(snapshots).revision
-        changed = source.load(settings_class)
-        sizes = f"[red]{settings.db.pool.size}[/] → [green]{changed.db.pool.size}[/]"
-        console.print(f"  db.pool.size: {sizes} at revision {revision}")
+        with _quiet(), Live(lambda: source.load(settings_class)) as live:
+            _follow(console, client, live)
 
-        _step(console, 4, "Then two values are mistyped at once. Each problem names its key:")
-        client.txn(success=[Put(PREFIX + "orders/db/pool/size", "fifty"), Put(PREFIX + "orders/beta", "yess")])
-        source.refresh()
-        try:
-            source.load(settings_class)
-        except InvalidSettingsError as e:
-            console.print(Padding(Text(str(e), style="red"), (0, 0, 0, 2), expand=False))
-        console.print(f"  The settings in use stay as they were: db.pool.size is {changed.db.pool.size}.")
+
+def _follow(console: Console, client: Client, live: Live[Any]) -> None:
+    _step(console, 3, "Somebody raises the pool's size, and the running program has it:")
+    before = live.current
+    revision = client.put(PREFIX + "orders/db/pool/size", "50")
+    live.wait(revision)
+    sizes = f"[red]{before.db.pool.size}[/] → [green]{live.current.db.pool.size}[/]"
+    console.print(f"  db.pool.size: {sizes} at revision {revision}")
+
+    _step(console, 4, "Then two values are mistyped at once. The update is refused, and each problem names its key:")
+    mistyped = [Put(PREFIX + "orders/db/pool/size", "fifty"), Put(PREFIX + "orders/beta", "yess")]
+    live.wait(client.txn(success=mistyped).revision)
+    if live.rejection is not None:
+        console.print(Padding(Text(str(live.rejection.error), style="red"), (0, 0, 0, 2), expand=False))
+    console.print(f"  The settings in use stay as they were: db.pool.size is {live.current.db.pool.size}.")
+
+    _step(console, 5, "Both are mended, and the next good update is taken by itself:")
+    mended = [Put(PREFIX + "orders/db/pool/size", "60"), Put(PREFIX + "orders/beta", "false")]
+    live.wait(client.txn(success=mended).revision)
+    console.print(f"  db.pool.size is [green]{live.current.db.pool.size}[/], beta is [green]{live.current.beta}[/].")
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Keep the log, which tells of what is refused too, out of the tour."""
+    log = logging.getLogger("etcd_settings")
+    log.disabled = True
+    try:
+        yield
+    finally:
+        log.disabled = False
 
 
 def _settings_class() -> type[Any]:

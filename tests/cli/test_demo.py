@@ -26,7 +26,15 @@ def test_the_demo_shows_what_it_promises(tmp_path: Path) -> None:
     done = run("demo", TMPDIR=str(tmp_path), ETCD_SETTINGS_URL="etcd://127.0.0.1:1/elsewhere/")
 
     assert (0, "") == (done.returncode, done.stderr)
-    for shown in ("orders/db/pool/size", "common/db.json", "the default", "20 → 50", "valid boolean", "valid integer"):
+    for shown in (
+        "orders/db/pool/size",
+        "common/db.json",
+        "the default",
+        "20 → 50",
+        "valid boolean",
+        "valid integer",
+        "is 60",
+    ):
         assert shown in done.stdout
     assert "s3cr3t" not in done.stdout
     assert [] == list(tmp_path.iterdir())
