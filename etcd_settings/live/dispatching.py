@@ -277,12 +277,12 @@ class Dispatcher(Generic[T]):
         if self._stopping:
             return
         paths = changed_paths(old, built.settings)
+        refused, self.rejection = self.rejection, None
+        self.reloads += bool(paths)
         self._swap(built.settings)
-        if self.rejection is not None:
-            self.rejection = None
+        if refused is not None:
             log.info("The settings of revision %d are good again, and in use.", revision)
         if paths:
-            self.reloads += 1
             self._clear_caches(old, built.settings)
         self._decide(changed, "applied")
         if paths:
