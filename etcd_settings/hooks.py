@@ -131,7 +131,7 @@ Event: TypeAlias = Read | OutageBegan | OutageEnded | Connected | Disconnected |
 
 
 class Observer(Protocol):
-    """Who wants to know. Called in the thread in which it happened; must be quick and read no settings; what it raises is dropped."""
+    """Who wants to know. Called in the thread in which it happened; must be quick, and read no settings."""
 
     def __call__(self, event: Event, /) -> object: ...
 

@@ -54,16 +54,20 @@ class Failed:
     unread: bool
 
 
-def build(factory: Callable[[], T], known: Mapping[Source, Snapshot]) -> Built[T] | Failed:
+def build(
+    factory: Callable[[], T], known: Mapping[Source, Snapshot], read: Callable[[Source], Snapshot]
+) -> Built[T] | Failed:
     """
     Call the factory.
 
     Args:
         factory: Makes the settings.
 
-        known: What the sources show that are followed already; a new one is read at its first use.
+        known: What the sources show that are followed already.
+
+        read: Reads a new one, at its first use.
     """
-    pins: Pins[Source] = Pins(known, _read)
+    pins: Pins[Source] = Pins(known, read)
     try:
         with pins.in_force():
             settings = factory()
@@ -75,7 +79,3 @@ def build(factory: Callable[[], T], known: Mapping[Source, Snapshot]) -> Built[T
         mistake = ConfigurationError("The factory of a Live is an ordinary function, not an async one.")
         return Failed(mistake, pins.taken, unread=False)
     return Built(settings, pins.taken)
-
-
-def _read(source: Source) -> Snapshot:
-    return source.snapshot(max_age=0)

@@ -178,8 +178,9 @@ class Dispatcher(Generic[T]):
             self._on_reject = None
 
     def _take_first(self) -> None:
-        built = build(self._factory, {})
+        built = build(self._factory, {}, self._following.read)
         if isinstance(built, Failed):
+            self._following.become(())
             raise invalid(built.error, [self._factory]) or built.error
         self.settings = built.settings
         self._latest, self._accepted = dict(built.taken), built.taken
@@ -235,6 +236,8 @@ class Dispatcher(Generic[T]):
             self._latest[source] = snapshot
             if is_same:
                 self.decisions.confirm(source, snapshot.revision)
+                if snapshot == self._accepted.get(source):
+                    self._following.accept(source, snapshot)
             else:
                 changed.append(source)
         return changed
@@ -246,7 +249,7 @@ class Dispatcher(Generic[T]):
             reason = f"{emptied[0].options.title} would have no keys left, which allow_empty=True permits"
             self._refuse(changed, Rejection(revision, RejectedUpdateError(revision, reason)))
             return
-        built = build(self._factory, self._latest)
+        built = build(self._factory, self._latest, self._following.read)
         if isinstance(built, Failed):
             self._latest |= built.taken
             self._following.become(self._latest)
@@ -305,6 +308,8 @@ class Dispatcher(Generic[T]):
         for source in changed or self._latest:
             if source in self._latest:
                 self.decisions.record(source, self._latest[source].revision, outcome)
+                if outcome == "applied":
+                    self._following.accept(source, self._latest[source])
         self._decided = dict(self._latest)
 
     def _clear_caches(self, old: T, new: T) -> None:

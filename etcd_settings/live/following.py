@@ -69,6 +69,7 @@ class Following:
     def __init__(self, inbox: Inbox, relist: float) -> None:
         self._inbox, self._relist = inbox, relist
         self._followers: dict[Source, _Follower] = {}
+        self._judged: set[Source] = set()  # what is saved of them as the last good settings is ours to say
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -78,9 +79,25 @@ class Following:
     def become(self, sources: Iterable[Source]) -> None:
         """Follow these and no others."""
         wanted = dict.fromkeys(sources)
+        for source in self._judged.difference(wanted):
+            self._judged.discard(source)
+            if source.last_good is not None:
+                source.last_good.dismiss(self)
         for source in [source for source in self._followers if source not in wanted]:
             source.reflector.unsubscribe(self._followers[source])
         self._followers = {source: self._followers.get(source) or self._follow(source) for source in wanted}
+
+    def read(self, source: Source) -> Snapshot:
+        """Read a source that may be followed from now on; nothing of it is saved that was not accepted."""
+        if source.last_good is not None:
+            source.last_good.judge(self)
+            self._judged.add(source)
+        return source.snapshot(max_age=0)
+
+    def accept(self, source: Source, snapshot: Snapshot) -> None:
+        """Have a snapshot saved as the last good one; what stands in during an outage is not."""
+        if source.last_good is not None and source in self._judged and source.status().state in ("fresh", "live"):
+            source.last_good.accept(self, snapshot)
 
     def resume(self) -> None:
         """Follow them in this process too, after a fork."""

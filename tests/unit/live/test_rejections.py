@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -133,6 +134,34 @@ def test_keys_that_contradict_each_other(app: App) -> None:
 
     assert isinstance(error, ConflictError)
     assert ("/config/app/a", "/config/app/a/b") == error.keys
+
+
+def test_what_is_refused_is_not_saved_as_last_good(tmp_path: Path) -> None:
+    """Neither at the start nor later; what is accepted is, and without a Live all that is read."""
+    file = tmp_path / "last_good"
+    store = MemoryStore()
+    store.put("/config/port", SECRET)
+    with Source(store=store, prefix="/config/", last_good=file) as source:
+        live = Live(lambda: source.load(Quoting))
+        with pytest.raises(InvalidSettingsError):
+            live.start()
+        assert not file.exists()
+
+        store.put("/config/port", "1001")
+        with live:
+            assert b"MTAwMQ" in file.read_bytes() or b"1001" in file.read_bytes()
+            saved = file.read_bytes()
+            assert "rejected" == live.wait(store.put("/config/port", SECRET))
+            source.refresh()
+            assert saved == file.read_bytes()
+            assert "applied" == live.wait(store.put("/config/port", "1002"))
+            live.wait(store.put("/config/elsewhere", "1"))  # what was accepted is saved by now
+            assert saved != file.read_bytes()
+        saved = file.read_bytes()
+        store.put("/config/port", "1003")
+        source.refresh()
+
+        assert saved != file.read_bytes()
 
 
 def test_a_source_that_cannot_be_read_yet_is_tried_again(
