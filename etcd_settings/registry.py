@@ -35,6 +35,11 @@ class Registry(Generic[K, V]):
         """Give what counts for *key*, if there is any."""
         return self._things.get(key)
 
+    def all(self) -> list[V]:
+        """Give everything that counts at this moment."""
+        with self._lock:
+            return list(self._things.values())
+
     def add(self, key: K, thing: V) -> V:
         """Add a thing, unless another thread was faster; give the one that counts."""
         with self._lock:

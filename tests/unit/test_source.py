@@ -82,7 +82,7 @@ def source(store: Flaky, fake: FakeClock) -> Source:
 @pytest.fixture(autouse=True)
 def _close_shared() -> Iterator[None]:
     yield
-    for source in list(source_module._registry._things.values()):
+    for source in source_module._registry.all():
         source.close()
 
 
