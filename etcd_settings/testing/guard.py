@@ -23,9 +23,11 @@ import os
 import select
 import signal
 import sys
+import time
 
 PR_SET_PDEATHSIG = 1
 PARENT_POLL = 0.5  # seconds; only matters where a sibling holds our pipe
+LAST_LOOKS, LOOK = 10, 0.1  # how often, and seconds between
 
 
 def main(folder: str, command: list[str]) -> int:
@@ -45,6 +47,9 @@ def main(folder: str, command: list[str]) -> int:
             return 1
     except BaseException:
         _kill(pid)
+        # Whoever ends us may be ending everybody; if our parent goes too, nobody is left to clean up.
+        if _is_orphaned(parent):
+            _remove(folder)
         raise
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) & 0xFF
 
@@ -93,6 +98,14 @@ def _spawn(command: list[str], inherited: int) -> int:
 def _kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
+
+
+def _is_orphaned(parent: int) -> bool:
+    for _ in range(LAST_LOOKS):
+        if os.getppid() != parent:
+            return True
+        time.sleep(LOOK)
+    return False
 
 
 def _remove(folder: str) -> None:

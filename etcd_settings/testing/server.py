@@ -119,11 +119,16 @@ def make_site(
     """Make the folder, and in it all that must be there before the first start."""
     found = binaries or find_binaries()
     folder = Path(tempfile.mkdtemp(prefix="etcd-settings-"))
+    try:
+        certificates = issue_certificates(folder, common_name=APP[0]) if tls else None
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
     return Site(
         binaries=found,
         folder=folder,
         prefix=normalize_prefix(prefix),
-        certificates=issue_certificates(folder, common_name=APP[0]) if tls else None,
+        certificates=certificates,
         mutual=tls == "mutual",
         auth=auth,
         args=args,

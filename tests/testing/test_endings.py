@@ -129,6 +129,19 @@ def test_a_signal_that_ends_the_program_ends_the_server(
     eventually(lambda: not is_there(pid) and not folder.exists())
 
 
+def test_all_of_them_may_be_ended_at_once(run: Callable[[str], subprocess.Popen[str]], eventually: Eventually) -> None:
+    """A machine that shuts down tells everybody: program, guard and server."""
+    program = run(WITH_BLOCK)
+    pid, folder = facts(program)
+    guard = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+    for each in (guard, pid, program.pid):
+        os.kill(each, signal.SIGTERM)
+
+    program.wait()
+    eventually(lambda: not is_there(guard) and not is_there(pid) and not folder.exists())
+
+
 @pytest.mark.parametrize("body", [FORGOTTEN, RAISES, HARD_EXIT], ids=["forgotten", "raises", "hard exit"])
 def test_a_program_that_forgets_the_server_leaves_none(
     run: Callable[[str], subprocess.Popen[str]], eventually: Eventually, body: str

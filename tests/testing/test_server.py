@@ -345,13 +345,16 @@ def test_an_address_before_the_start_is_an_error() -> None:
     server.close()
 
 
-def test_certificates_need_their_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_certificates_need_their_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without trustme the error names the extra, before anything is started, and no folder stays."""
     monkeypatch.setenv("ETCD_BIN", str(find_binaries().etcd))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
     with pytest.raises(ConfigurationError, match=r"pip install 'etcd-settings\[testing\]'"):
         EtcdServer(tls=True)
+
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_a_forked_child_ends_nothing(etcd_server: EtcdServer) -> None:
