@@ -7,6 +7,7 @@ Servers come from the testing kit that we ship, and from nowhere else.
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable
 
@@ -44,6 +45,19 @@ def _no_ambient_etcd(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith(("ETCD", "ETCDCTL")) and name != "ETCD_BIN":
             monkeypatch.delenv(name)
+
+
+def pytest_configure() -> None:
+    """
+    Be interruptible, and let children be.
+
+    Whoever runs the tests in the background of a shell, or under nohup, has these signals ignored, and so would all
+    programs that the tests start and interrupt.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
