@@ -16,7 +16,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, Self
@@ -88,10 +88,15 @@ class Reflector:
     Feed a cache from a watch, and tell listeners.
 
     Thread-safe. In a forked child it stands still until `ensure_running`, which any listener's next move calls.
+
+    Args:
+        plan: What is kept equal to what.
+
+        show: What listeners get to see of a snapshot.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, plan: Plan, *, show: Callable[[Snapshot], Snapshot] = lambda snapshot: snapshot) -> None:
+        self._plan, self._show = plan, show
         self._listeners: dict[Listener, float] = {}  # with the relist of each; replaced as a whole
         self._last: Snapshot | None = None  # what the present run published last
         self._run: _Run | None = None
@@ -131,14 +136,14 @@ class Reflector:
             if self._closed:
                 listener.end()
             elif self._last is not None:
-                listener.take(self._last)
+                listener.take(self._show(self._last))
         try:
             self.ensure_running()
         except BaseException:
             self.unsubscribe(listener)
             raise
         held = self._plan.cache.state.held
-        return None if held is None or held.kind == "empty" else held.snapshot
+        return None if held is None or held.kind == "empty" else self._show(held.snapshot)
 
     def unsubscribe(self, listener: Listener) -> None:
         """Tell it no more; without listeners the watch ends."""
@@ -181,8 +186,15 @@ class Reflector:
         with self._lock:
             if run is self._run:
                 self._last = snapshot
-                for listener in self._listeners:
-                    listener.take(snapshot)
+                self._tell(snapshot)
+
+    def republish(self) -> None:
+        """Tell all listeners again of what they know, after *show* began to show it in another way."""
+        with self._lock:
+            held = self._plan.cache.state.held
+            last = self._last if self._last is not None else (held.snapshot if held is not None else None)
+            if last is not None:
+                self._tell(last)
 
     def ended(self, run: _Run) -> None:
         """Take note that a run has ended by itself: the store was closed, and nobody needs to wait any more."""
@@ -195,6 +207,11 @@ class Reflector:
         run, self._run, self._last = self._run, None, None
         self._ending = run or self._ending
         return run
+
+    def _tell(self, snapshot: Snapshot) -> None:
+        shown = self._show(snapshot)
+        for listener in self._listeners:
+            listener.take(shown)
 
     def _end_listeners(self) -> None:
         listeners, self._listeners = self._listeners, {}

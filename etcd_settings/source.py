@@ -10,7 +10,8 @@ It knows its options. It knows nothing of HTTP/2, of frameworks, or of how a tre
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from typing import Any, Self, TypeVar, Unpack, overload
 
 from etcd_settings.cache import Cache
@@ -20,10 +21,11 @@ from etcd_settings.freshness import CLOCK, Clock, Held, Policy
 from etcd_settings.last_good import LastGood
 from etcd_settings.location import Location
 from etcd_settings.options import UNSET, Given, Keywords, Options, Unset, resolve
+from etcd_settings.overlays import Overlays
 from etcd_settings.pinning import pins_in_force
 from etcd_settings.reflector import Plan, Reflector, SnapshotIterator
 from etcd_settings.registry import Registry
-from etcd_settings.snapshot import Snapshot
+from etcd_settings.snapshot import Entry, Snapshot
 from etcd_settings.status import Status
 from etcd_settings.stores.base import Store
 from etcd_settings.tree import Explanation, branch, build, explain
@@ -102,6 +104,7 @@ class Source:
         )
         self._options, self._clock = resolve(url, given), clock
         self._store = _open(self._options.where)
+        self._overlays = Overlays()
         self._closed_at: float | None = None
         self._last_good = _open_last_good(self._options, clock)
         self._cache = Cache(
@@ -120,7 +123,8 @@ class Source:
                 timeout=self._options.timeout,
                 relist=RELIST,
                 name=self._options.title,
-            )
+            ),
+            show=self._overlays.show,
         )
 
     @classmethod
@@ -177,7 +181,7 @@ class Source:
         pins = pins_in_force()
         if pins is not None:
             return pins.take(self)
-        return self._cache.get(timeout=self._options.timeout, max_age=max_age)
+        return self._overlays.show(self._cache.get(timeout=self._options.timeout, max_age=max_age))
 
     def refresh(self) -> Snapshot:
         """
@@ -191,7 +195,7 @@ class Source:
         pins = pins_in_force()
         if pins is not None:
             return pins.take(self)
-        return self._cache.refresh(timeout=self._options.timeout)
+        return self._overlays.show(self._cache.refresh(timeout=self._options.timeout))
 
     def tree(self, path: str = "") -> dict[str, Any]:
         """
@@ -240,7 +244,7 @@ class Source:
             return self.snapshot()
         ready = self._cache.peek(max_age)
         if ready is not None:
-            return ready
+            return self._overlays.show(ready)
         from asyncio import to_thread  # only programs with a loop get here, and have loaded it
 
         return await to_thread(self.snapshot, max_age=max_age)
@@ -272,6 +276,23 @@ class Source:
         """
         self._check_open()
         return SnapshotIterator(self._reflector, relist=relist)
+
+    @contextmanager
+    def overlaid(self, layer: Mapping[str, Entry]) -> Generator[None]:
+        """
+        Show one more layer, above all others, while the block runs; whoever watches is told when it comes and goes.
+
+        Made for tests, which use `etcd_settings.testing.override`.
+
+        Args:
+            layer: Path → entry. It must not change meanwhile.
+        """
+        try:
+            with self._overlays.add(layer):
+                self._reflector.republish()
+                yield
+        finally:
+            self._reflector.republish()
 
     def status(self) -> Status:
         """Tell how it is doing; asks nobody."""

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from etcd_settings.testing.binaries import Binaries, find_binaries
     from etcd_settings.testing.cluster import EtcdCluster
     from etcd_settings.testing.member import Member, StartError
+    from etcd_settings.testing.overriding import override
     from etcd_settings.testing.proxy import Proxy
     from etcd_settings.testing.server import EtcdServer
 
-__all__ = ["Binaries", "EtcdCluster", "EtcdServer", "Member", "Proxy", "StartError", "find_binaries"]
+__all__ = ["Binaries", "EtcdCluster", "EtcdServer", "Member", "Proxy", "StartError", "find_binaries", "override"]
 
 _HOMES = {
     "Binaries": "binaries",
@@ -27,6 +28,7 @@ _HOMES = {
     "Proxy": "proxy",
     "StartError": "member",
     "find_binaries": "binaries",
+    "override": "overriding",
 }
 
 
