@@ -10,9 +10,12 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
+from etcd_settings.keys import range_end
 from etcd_settings.testing import EtcdCluster, EtcdServer, Member, Proxy
-from etcd_settings.testing.gateway import Gateway
+from etcd_settings.testing.gateway import Gateway, to_base64
+from tests.consistency.keys import APP, COMMON
 from tests.consistency.ledger import Ledger
 
 __all__ = ["Faults"]
@@ -29,13 +32,20 @@ class Faults:
 
         ledger: Reads the history before it is compacted.
 
+        quiet: Keeps writers quiet while its context lasts, and comes back when readers know all that was written.
+
         chance: What happens, and for how long.
     """
 
     def __init__(
-        self, site: EtcdServer | EtcdCluster, lines: Sequence[Proxy], ledger: Ledger, chance: random.Random
+        self,
+        site: EtcdServer | EtcdCluster,
+        lines: Sequence[Proxy],
+        ledger: Ledger,
+        quiet: Callable[[], AbstractContextManager[None]],
+        chance: random.Random,
     ) -> None:
-        self._site, self._lines, self._ledger, self._chance = site, lines, ledger, chance
+        self._site, self._lines, self._ledger, self._quiet, self._chance = site, lines, ledger, quiet, chance
         self.count: dict[str, int] = {}
         self._kinds: list[Callable[[], None]] = [
             self.kill,
@@ -43,6 +53,7 @@ class Faults:
             self.pause,
             self.compact,
             self.away_during_compaction,
+            self.next_is_a_compacted_deletion,
             self.black_hole,
             self.hang_up,
             self.cut_in_midst,
@@ -90,6 +101,17 @@ class Faults:
             line.cut()
         self._wait(1.0)
         self._compact(self._somewhere(self._ledger.catch_up(self.gateway())))
+        self._heal_lines()
+
+    def next_is_a_compacted_deletion(self) -> None:
+        """All is known; the very next revision is a deletion, and compacted before readers are back (etcd #19179)."""
+        with self._quiet():
+            for line in self._lines:
+                line.cut()
+            everything = {"key": to_base64(COMMON), "range_end": to_base64(range_end(APP.encode()))}
+            deletion = int(self.gateway().call("kv/deleterange", everything)["header"]["revision"])
+            self._ledger.catch_up(self.gateway())
+            self._compact(deletion, physical=True)
         self._heal_lines()
 
     def down_during_compaction(self) -> None:
@@ -145,8 +167,8 @@ class Faults:
         deletion = self._ledger.last_deletion()
         return deletion if deletion is not None and self._chance.random() < 0.5 else until
 
-    def _compact(self, revision: int) -> None:
-        body = {"revision": revision, "physical": self._chance.random() < 0.7}
+    def _compact(self, revision: int, *, physical: bool | None = None) -> None:
+        body = {"revision": revision, "physical": self._chance.random() < 0.7 if physical is None else physical}
         try:
             self.gateway().call("kv/compaction", body)
         except Exception as e:  # an earlier one went further

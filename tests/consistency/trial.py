@@ -14,7 +14,7 @@ from etcd_settings.keys import range_end
 from etcd_settings.testing import EtcdCluster, EtcdServer, Proxy
 from etcd_settings.testing.gateway import to_base64
 from tests.consistency.faults import Faults
-from tests.consistency.keys import APART, VIEWS
+from tests.consistency.keys import APART, APP, VIEWS
 from tests.consistency.ledger import Ledger
 from tests.consistency.readers import Reader, ViolationError
 from tests.consistency.writers import Writer
@@ -23,6 +23,9 @@ __all__ = ["Outcome", "run"]
 
 PATIENCE = 30.0
 """Seconds that readers may take, after all faults, to come to etcd's last state."""
+
+OFTEN = ("--experimental-watch-progress-notify-interval", "300ms")
+"""Mere progress raises what a reader claims to know, so that there has to be much of it; the default is 10 minutes."""
 
 
 @dataclass
@@ -56,15 +59,20 @@ def run(*, seed: int, seconds: float, auth: bool = False, cluster: bool = False,
         ViolationError: A reader was given what etcd never had, or did not come to the end.
     """
     outcome, ledger = Outcome(seed), Ledger()
-    with EtcdCluster(auth=auth) if cluster else EtcdServer(auth=auth) as site, _lines(site) as lines:
+    with (
+        EtcdCluster(auth=auth, args=OFTEN) if cluster else EtcdServer(auth=auth, args=OFTEN) as site,
+        _lines(site) as lines,
+    ):
         if auth:
             _let_app_read(site)
-        faults = Faults(site, lines, ledger, random.Random(f"{seed} faults"))
+        readers: list[Reader] = []
+        writers: list[Writer] = []
+        faults = Faults(site, lines, ledger, lambda: _quiet(site, readers, writers), random.Random(f"{seed} faults"))
         ledger.begin(faults.gateway())
         near = replace(Connection.from_url(site.url), endpoints=tuple(line.endpoint for line in lines))
         with ExitStack() as stack:
-            readers = [_reader(stack, seed, name, near, relist) for name in VIEWS]
-            writers = [_writer(stack, seed, number, site) for number in range(2)]
+            readers += [_reader(stack, seed, name, near, relist) for name in VIEWS]
+            writers += [_writer(stack, seed, number, site) for number in range(2)]
             deadline = time.monotonic() + seconds
             while time.monotonic() < deadline:
                 faults.strike()
@@ -107,6 +115,18 @@ def _writer(stack: ExitStack, seed: int, number: int, site: EtcdServer | EtcdClu
     writer = Writer(Connection.from_url(site.root_url), gateways, random.Random(f"{seed} writer {number}"))
     stack.callback(writer.close)
     return writer
+
+
+@contextmanager
+def _quiet(site: EtcdServer | EtcdCluster, readers: list[Reader], writers: list[Writer]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for writer in writers:
+            stack.enter_context(writer.turn)
+        newest = (site.leader() if isinstance(site, EtcdCluster) else site).put(APP + "quiet", "now")
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline and any(reader.told.last < newest for reader in readers):
+            time.sleep(0.01)
+        yield
 
 
 @contextmanager

@@ -30,6 +30,7 @@ class Writer:
     def __init__(self, connection: Connection, gateways: list[Gateway], chance: random.Random) -> None:
         self._client, self._gateways, self._chance = Client(connection), gateways, chance
         self._stopping = threading.Event()
+        self.turn = threading.Lock()  # whoever holds it keeps the writer from writing
         self.writes = self.failures = 0
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -52,7 +53,8 @@ class Writer:
         while not self._stopping.wait(self._chance.expovariate(40)):
             (write,) = self._chance.choices([*kinds], [*kinds.values()])
             try:
-                write()
+                with self.turn:
+                    write()
                 self.writes += 1
             except (EtcdSettingsError, OSError):  # it may have happened or not; the ledger will tell
                 self.failures += 1
