@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -20,6 +21,8 @@ settings.register_profile("thorough", max_examples=2000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 pytest_plugins = ["pytester"]
+
+TESTS = Path(__file__).parent
 
 PATIENCE = 15.0
 """Seconds for what takes milliseconds on an idle machine."""
@@ -62,7 +65,8 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what runs a real etcd, so that it can be run again with another one."""
-    lent = {"etcd_server", "etcd_cluster"}
+    lent, servers = {"etcd_server", "etcd_cluster"}, {"consistency", "etcd", "testing"}
     for item in items:
-        if lent.intersection(getattr(item, "fixturenames", ())):
+        folder = item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else ""
+        if folder in servers or lent.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("etcd")
