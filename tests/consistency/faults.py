@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from etcd_settings.keys import range_end
 from etcd_settings.testing import EtcdCluster, EtcdServer, Member, Proxy
 from etcd_settings.testing.gateway import Gateway, to_base64
-from tests.consistency.keys import APP, COMMON
+from tests.consistency.keys import COMMON
 from tests.consistency.ledger import Ledger
 
 __all__ = ["Faults"]
@@ -108,8 +108,8 @@ class Faults:
         with self._quiet():
             for line in self._lines:
                 line.cut()
-            everything = {"key": to_base64(COMMON), "range_end": to_base64(range_end(APP.encode()))}
-            deletion = int(self.gateway().call("kv/deleterange", everything)["header"]["revision"])
+            singles = {"key": to_base64(COMMON + "k"), "range_end": to_base64(range_end(f"{COMMON}k".encode()))}
+            deletion = int(self.gateway().call("kv/deleterange", singles)["header"]["revision"])
             self._ledger.catch_up(self.gateway())
             self._compact(deletion, physical=True)
         self._heal_lines()

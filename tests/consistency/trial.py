@@ -14,7 +14,7 @@ from etcd_settings.keys import range_end
 from etcd_settings.testing import EtcdCluster, EtcdServer, Proxy
 from etcd_settings.testing.gateway import to_base64
 from tests.consistency.faults import Faults
-from tests.consistency.keys import APART, APP, VIEWS
+from tests.consistency.keys import APART, COMMON, VIEWS
 from tests.consistency.ledger import Ledger
 from tests.consistency.readers import Reader, ViolationError
 from tests.consistency.writers import Writer
@@ -122,7 +122,7 @@ def _quiet(site: EtcdServer | EtcdCluster, readers: list[Reader], writers: list[
     with ExitStack() as stack:
         for writer in writers:
             stack.enter_context(writer.turn)
-        newest = (site.leader() if isinstance(site, EtcdCluster) else site).put(APP + "quiet", "now")
+        newest = (site.leader() if isinstance(site, EtcdCluster) else site).put(COMMON + "k0", "quiet")
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline and any(reader.told.last < newest for reader in readers):
             time.sleep(0.01)
