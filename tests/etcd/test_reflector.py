@@ -234,25 +234,6 @@ def test_a_transaction_is_seen_whole_where_only_the_layers_may_be_read(eventuall
     assert twins_were_never_parted(seen, 2)
 
 
-def test_progress_of_one_watch_is_none_of_the_others() -> None:
-    """Layers with nothing in common: a state is claimed for a revision only if all layers are known up to it."""
-    often = ("--experimental-watch-progress-notify-interval", "200ms")
-    with EtcdServer(args=often) as server, Client(server.url) as client:
-        client.put("/config/a/x", "1")
-        layers = ("/config/a/", "other/")
-        with Source(connection=client.connection, layers=layers) as source, source.watch() as snapshots:
-            next(snapshots)
-            told = _Told()
-            source.reflector.subscribe(told)
-            for number in range(200):
-                client.put("/config/a/x", str(number))
-                client.put("neighbour", str(number))
-            last = client.put("other/x", "end")
-            until(snapshots, lambda s: s.revision >= last)
-        for snapshot in told.seen:
-            assert client.read({layer: layer for layer in layers}, revision=snapshot.revision) == snapshot
-
-
 def test_a_paused_member_is_noticed_within_ten_seconds(etcd_cluster: EtcdCluster, eventually: Eventually) -> None:
     """Its kernel goes on acknowledging, so only PINGs tell. The watch moves on, and brings what was written."""
     with Source(etcd_cluster.url) as source, source.watch() as snapshots:
@@ -284,18 +265,6 @@ def test_idle_costs_next_to_nothing(etcd_server: EtcdServer, eventually: Eventua
         assert requests == _requests(etcd_server)
         assert "live" == source.status().state
         assert threads + 1 == threading.active_count()
-
-
-class _Told:
-    """A listener, which is told of mere progress too."""
-
-    def __init__(self) -> None:
-        self.seen: list[Snapshot] = []
-
-    def take(self, snapshot: Snapshot) -> None:
-        self.seen.append(snapshot)
-
-    def end(self) -> None: ...
 
 
 def _requests(server: EtcdServer) -> float:
