@@ -106,8 +106,9 @@ class MemoryStore:
         """Do nothing: there is nothing to give back, and a shared store outlives those who read it."""
 
     def after_fork(self) -> None:
-        """Replace the lock, which a thread of the parent may have held."""
+        """Replace the lock, which a thread of the parent may have held, and forget watches, whose threads are there."""
         self._lock = threading.Lock()
+        self._watches = WeakSet()
 
     def __repr__(self) -> str:
         return f"<MemoryStore of {len(self._rows)} keys at revision {self._revision}>"
