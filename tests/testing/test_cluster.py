@@ -65,8 +65,15 @@ def test_another_leads_when_the_leader_dies(etcd_cluster: EtcdCluster) -> None:
     assert revision == leader.revision()
 
 
-def test_another_leads_when_the_leader_freezes(etcd_cluster: EtcdCluster) -> None:
+def test_another_leads_when_the_leader_freezes(etcd_cluster: EtcdCluster, eventually: Eventually) -> None:
     """A paused leader is replaced, and catches up when it goes on."""
+
+    def has_caught_up() -> bool:
+        try:
+            return revision == leader.revision()
+        except RequestError:  # it has yet to hear that the leader changed
+            return False
+
     leader = etcd_cluster.leader()
 
     leader.pause()
@@ -74,7 +81,7 @@ def test_another_leads_when_the_leader_freezes(etcd_cluster: EtcdCluster) -> Non
     assert leader is not etcd_cluster.leader()
     revision = etcd_cluster.put(KEY, "after")
     leader.resume()
-    assert revision == leader.revision()
+    eventually(has_caught_up)
 
 
 def test_a_parted_member_stands_alone(etcd_cluster: EtcdCluster, eventually: Eventually) -> None:
