@@ -72,7 +72,7 @@ def sockets() -> int:
 def test_twenty_children_serve_what_the_parent_read_and_read_for_themselves(etcd_server: EtcdServer) -> None:
     """A child has the parent's snapshot at once, and a connection of its own for the next; the parent's goes on."""
     write(etcd_server, "1")
-    with Source(etcd_server.url) as source:
+    with Source(etcd_server.url, timeout=30) as source:
         check(source.snapshot()["a"].text == "1")
         write(etcd_server, "2")
 
@@ -106,7 +106,7 @@ def test_a_fork_in_the_middle_of_a_read(etcd_server: EtcdServer) -> None:
 def test_children_of_children(etcd_server: EtcdServer) -> None:
     """A grandchild is no worse off."""
     write(etcd_server, "1")
-    with Source(etcd_server.url) as source:
+    with Source(etcd_server.url, timeout=30) as source:
         source.snapshot()
 
         def child() -> None:
