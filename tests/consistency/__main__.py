@@ -12,13 +12,10 @@ from etcd_settings.testing import find_binaries
 from tests.consistency.readers import ViolationError
 from tests.consistency.trial import Outcome, run
 
-TRIAL = 60.0
-"""Seconds that one seed may take."""
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m tests.consistency")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long faults strike, in all")
+    parser.add_argument("--trial", type=float, default=60.0, help="how long one seed may take")
     parser.add_argument("--seed", type=int, default=1, help="the first seed; later trials count on from it")
     parser.add_argument("--auth", action="store_true", help="with users, roles and tokens")
     parser.add_argument("--cluster", action="store_true", help="three members")
@@ -33,7 +30,7 @@ def main() -> int:
         try:
             outcome = run(
                 seed=seed,
-                seconds=min(left, TRIAL),
+                seconds=min(left, options.trial),
                 auth=options.auth,
                 cluster=options.cluster,
                 relist=options.relist,

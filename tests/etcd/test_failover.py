@@ -10,9 +10,11 @@ from contextlib import contextmanager
 
 import pytest
 
+from etcd_settings import Source
 from etcd_settings.connection import Connection
 from etcd_settings.errors import MessageTooLargeError, UnavailableError
-from etcd_settings.etcd import Client
+from etcd_settings.etcd import Client, reading
+from etcd_settings.etcd.messages import message
 from etcd_settings.testing import EtcdCluster, EtcdServer, Proxy
 
 APP = "/config/app/"
@@ -111,6 +113,38 @@ def test_a_member_without_quorum_is_left_for_one_that_has_it(etcd_cluster: EtcdC
 
     assert entry is not None
     assert "new" == entry.text
+
+
+def test_a_member_that_lags_takes_nothing_back(
+    etcd_cluster: EtcdCluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """
+    After a failover an older state of the same cluster answers: the newer one is kept, and nobody cries "restored".
+
+    A member that lags answers no linearizable read, so for once we ask for a serializable one, which it does answer.
+    """
+    etcd_cluster.put(APP + "a", "old")
+    ahead, *_, lonely = etcd_cluster.members
+    with etcd_cluster.partition(2), Proxy(ahead.endpoint) as line:
+        etcd_cluster.put(APP + "a", "new")
+        where = Connection((line.endpoint, lonely.endpoint), connect_timeout=CONNECT)
+        with Source(connection=where, prefix=APP) as source:
+            newest = source.refresh()
+            line.cut()
+            with monkeypatch.context() as patch:
+                patch.setattr(reading._Page, "request", _serializable)
+                answered, asked = source.refresh(), source.status().endpoint
+            line.heal()
+            again = source.refresh()
+
+    assert lonely.endpoint == asked
+    assert [newest.revision] * 2 == [answered.revision, again.revision]
+    assert ["new"] * 3 == [snapshot["a"].text for snapshot in (newest, answered, again)]
+    assert "restored" not in caplog.text
+
+
+def _serializable(page: reading._Page, revision: int) -> object:
+    return message("RangeRequest")(key=page.key, range_end=page.end, revision=revision, serializable=True)
 
 
 def test_a_write_is_not_sent_twice(etcd_server: EtcdServer) -> None:
