@@ -231,6 +231,7 @@ class _Run:
         self._stopping = threading.Event()
         self._watch: StoreWatch | None = None
         self._thread: threading.Thread | None = None
+        self._relisting = False  # the watch is closed by ourselves, and the next one is about to stand
         self._failures = 0
         self._logged: type[Exception] | None = None
 
@@ -253,7 +254,7 @@ class _Run:
             before.join()
         while not self._stopping.is_set():
             try:
-                self._list_and_watch()
+                self._live_once()
             except ClosedError:
                 self._reflector.ended(self)
                 break
@@ -264,6 +265,16 @@ class _Run:
             except Exception:
                 log.exception("Watching %s failed unexpectedly, and is tried again.", self._plan.name)
                 self._pause()
+        self._plan.cache.set_live(False)
+
+    def _live_once(self) -> None:
+        """List and watch; what ends for any other reason than that it is time to list again is an interruption."""
+        self._relisting = False
+        try:
+            self._list_and_watch()
+        finally:
+            if not self._relisting:
+                self._plan.cache.set_live(False)
 
     def _list_and_watch(self) -> None:
         plan = self._plan
@@ -275,6 +286,7 @@ class _Run:
             while not self._stopping.is_set():
                 left = listed_at + self._reflector.relist * spread - time.monotonic()
                 if left <= 0:
+                    self._relisting = True
                     break
                 newer = watch.poll(min(left, _LONGEST_POLL))
                 if newer is not None:
@@ -284,7 +296,8 @@ class _Run:
     def _connected(self, stands: bool) -> None:
         if stands:
             self._failures, self._logged = 0, None
-        self._plan.cache.set_live(stands)
+        if stands or not self._relisting:  # reading everything again on time is no news to anybody
+            self._plan.cache.set_live(stands)
 
     def _read_anew(self, reason: CompactedError) -> None:
         if isinstance(reason, RestoredError):

@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from etcd_settings import source
 
 # Few examples, so that the suite stays quick on every save; HYPOTHESIS_PROFILE=thorough searches longer.
 settings.register_profile("quick", max_examples=40, deadline=None)
@@ -48,6 +50,14 @@ def _no_ambient_etcd(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith(("ETCD", "ETCDCTL")) and name != "ETCD_BIN":
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_shared_sources() -> Iterator[None]:
+    """Close what a test got from ``Source.shared``: the next one may use the same URL, and must not find its cache."""
+    yield
+    for shared in source._registry.all():
+        shared.close()
 
 
 def pytest_configure() -> None:

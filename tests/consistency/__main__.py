@@ -12,6 +12,7 @@ from etcd_settings.testing import find_binaries
 from tests.consistency.readers import ViolationError
 from tests.consistency.trial import Outcome, run
 
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m tests.consistency")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long faults strike, in all")

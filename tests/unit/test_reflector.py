@@ -9,11 +9,15 @@ from typing import Self
 
 import pytest
 
-from etcd_settings.errors import ClosedError, RestoredError
+from etcd_settings import hooks
+from etcd_settings.errors import ClosedError, RestoredError, UnavailableError
 from etcd_settings.snapshot import Entries, Snapshot
 from etcd_settings.source import Source
 from etcd_settings.stores.memory import MemoryStore
 from tests.making import PREFIX, make_row
+
+
+Eventually = Callable[[Callable[[], object]], None]
 
 
 def texts(snapshot: Snapshot | None) -> dict[str, str]:
@@ -169,6 +173,39 @@ def test_everything_is_read_again_after_a_while() -> None:
     with Source(store=store, prefix=PREFIX) as source, source.watch(relist=0.05) as snapshots:
         assert [5, 8] == [next(snapshots).revision for _ in range(2)]
     assert store.watches >= 3
+
+
+def test_reading_again_on_time_is_no_news(store: MemoryStore, eventually: Eventually) -> None:
+    """However often everything is read again, the watch is told to stand once, and to have ended once."""
+    told: list[hooks.Event] = []
+    end = hooks.observe(told.append)
+    try:
+        with Source(store=store, prefix=PREFIX, ttl=0) as source, source.watch(relist=0.02) as snapshots:
+            assert {"a": "1"} == texts(snapshots.poll(5))
+            reads = [hooks.Read] * 5
+            while reads != [type(event) for event in told if isinstance(event, hooks.Read)][:5]:
+                assert snapshots.poll(0.01) is None
+            assert "live" == source.status().state
+        eventually(lambda: isinstance(told[-1], hooks.Disconnected))
+    finally:
+        end()
+
+    rest = [type(event) for event in told if not isinstance(event, hooks.Read)]
+    assert [hooks.Connected, hooks.Disconnected] == rest
+
+
+def test_a_failure_to_read_again_ends_being_live(eventually: Eventually) -> None:
+    """When the read that is due fails, nobody claims any longer that changes are coming in."""
+
+    class Failing(Scripted):
+        def read(self, layers: Mapping[str, str], *, timeout: float) -> Snapshot:
+            if self.watches:
+                raise UnavailableError({"scripted": "gone"})
+            return super().read(layers, timeout=timeout)
+
+    with Source(store=Failing([make(5)]), prefix=PREFIX) as source, source.watch(relist=0.02) as snapshots:
+        assert 5 == next(snapshots).revision
+        eventually(lambda: source.status().state == "stale")
 
 
 def test_no_room_for_a_thread_is_told_and_passes(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
