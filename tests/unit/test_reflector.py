@@ -16,7 +16,6 @@ from etcd_settings.source import Source
 from etcd_settings.stores.memory import MemoryStore
 from tests.making import PREFIX, make_row
 
-
 Eventually = Callable[[Callable[[], object]], None]
 
 
