@@ -1,0 +1,1 @@
+"""A newsletter that has nothing but settings."""
