@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Protocol, Unpack
@@ -91,12 +92,9 @@ class EtcdRepository:
     def _look_up(self, option: str) -> str | None:
         text = self._current_view().text(option)
         if text is None and self.fallback is not None and option in self.fallback:
-            try:
+            # decouple's own repositories count the environment among what they hold, but do not give it.
+            with suppress(KeyError):
                 text = self.fallback[option]
-            except (
-                KeyError
-            ):  # decouple's own repositories count the environment among what they hold, but do not give it
-                return None
         return text
 
     def _current_view(self) -> _View:
