@@ -22,16 +22,13 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError, P
 
 from etcd_settings.fitting.places import keys_of
 from etcd_settings.fitting.plans import Plan
+from etcd_settings.masking import MASK, is_secret_name
 from etcd_settings.nodes import Traced
 
-__all__ = ["MASK", "WITHHELD", "Finding", "findings", "is_secret_name", "keys_at", "scrubbed", "secrets_in"]
-
-MASK = "**********"
-"""Of one length, so that it does not tell the length of what it hides."""
+__all__ = ["WITHHELD", "Finding", "findings", "keys_at", "scrubbed", "secrets_in"]
 
 WITHHELD = "The value was refused. Why is withheld, because the reason may quote a secret"
 _QUOTING = frozenset({"value_error", "assertion_error", "union_tag_invalid"})
-_SECRET_NAME = re.compile(r"password|secret|token|passwd|private_?key", re.IGNORECASE)
 _LONG = 4  # shorter texts are only masked where they stand alone: else a value "a" would black out every a
 
 
@@ -54,11 +51,6 @@ class Finding:
     kind: str
     message: str
     context: Mapping[str, Any] | None = None
-
-
-def is_secret_name(name: str) -> bool:
-    """Tell whether something of this name is to be masked wherever settings are shown."""
-    return _SECRET_NAME.search(name.replace("-", "_")) is not None
 
 
 def findings(error: ValidationError, plan: Plan, *, secrets: Iterable[str] = ()) -> list[Finding]:

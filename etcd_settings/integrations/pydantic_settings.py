@@ -40,7 +40,8 @@ from etcd_settings.fitting.aligning import align, is_covered, lay_over_factories
 from etcd_settings.fitting.containers import Record
 from etcd_settings.fitting.loading import Target, target_for
 from etcd_settings.fitting.places import keys_of
-from etcd_settings.fitting.scrubbing import MASK, Finding, findings, keys_at, scrubbed, secrets_in
+from etcd_settings.fitting.scrubbing import Finding, findings, keys_at, scrubbed, secrets_in
+from etcd_settings.masking import MASK
 
 __all__ = ["EtcdBaseSettings", "EtcdSettingsConfigDict", "EtcdSettingsSource"]
 

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from etcd_settings.errors import EtcdSettingsError, InvalidSettingsError, RejectedUpdateError
+from etcd_settings.masking import MASK
 from etcd_settings.snapshot import Snapshot
 
 __all__ = ["Rejection", "invalid", "why"]
 
-_MASK = "**********"
 _LONG = 4
 """Shorter texts are only masked where they stand alone, as `etcd_settings.fitting.scrubbing` does it."""
 
@@ -135,9 +135,9 @@ def _masked(message: str, snapshots: Iterable[Snapshot]) -> str:
         if text not in message:
             continue
         if len(text) >= _LONG:
-            message = message.replace(text, _MASK)
+            message = message.replace(text, MASK)
         else:
-            message = re.sub(rf"(?<!\w){re.escape(text)}(?!\w)", _MASK, message)
+            message = re.sub(rf"(?<!\w){re.escape(text)}(?!\w)", MASK, message)
     return message
 
 

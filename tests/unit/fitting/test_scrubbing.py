@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from etcd_settings.fitting.loading import target_for
-from etcd_settings.fitting.scrubbing import findings, is_secret_name, scrubbed, secrets_in
+from etcd_settings.fitting.scrubbing import findings, scrubbed, secrets_in
 
 VALUE = "correct horse battery"
 
@@ -118,31 +118,6 @@ def test_a_secret_tells_nothing_at_all() -> None:
 
 def refuse_backwards(value: SecretStr) -> SecretStr:
     raise ValueError(value.get_secret_value()[::-1])
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "password",
-        "PASSWORD",
-        "db_password",
-        "db-passwd",
-        "apiToken",
-        "client-secret",
-        "private_key",
-        "Private-Key",
-        "privatekey",
-    ],
-)
-def test_names_that_are_secret(name: str) -> None:
-    """A name that has one of the words in it, in any case, with hyphens or without."""
-    assert is_secret_name(name)
-
-
-@pytest.mark.parametrize("name", ["host", "passenger", "key", "private", "tok_en"])
-def test_names_that_are_not(name: str) -> None:
-    """Others are shown."""
-    assert not is_secret_name(name)
 
 
 class Named(BaseModel):
