@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -136,7 +137,8 @@ def test_all_of_them_may_be_ended_at_once(run: Callable[[str], subprocess.Popen[
     guard = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
     for each in (guard, pid, program.pid):
-        os.kill(each, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # one may have taken the next with it already
+            os.kill(each, signal.SIGTERM)
 
     program.wait()
     eventually(lambda: not is_there(guard) and not is_there(pid) and not folder.exists())

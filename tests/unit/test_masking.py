@@ -68,7 +68,7 @@ def test_a_tree_is_masked_at_every_depth() -> None:
         ("hosts", "[1,  2]", "[1,  2]"),
         ("db", f'{{"password": "{SECRET}"', MASK),
         ("my-secrets.json", '{"a": 1}', MASK),
-        ("db.yaml", f"a: '{{\"token\": \"{SECRET}\"}}'", f'{{"a": "{{\\"token\\": \\"{MASK}\\"}}"}}'),
+        ("db.yaml", f'a: \'{{"token": "{SECRET}"}}\'', f'{{"a": "{{\\"token\\": \\"{MASK}\\"}}"}}'),
     ],
 )
 def test_the_text_of_an_entry_is_masked(path: str, value: str | bytes, shown: str | bytes) -> None:
