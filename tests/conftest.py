@@ -9,13 +9,17 @@ from __future__ import annotations
 import os
 import signal
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from etcd_settings import source
+from etcd_settings.stores.python_etcd3 import Etcd3Client
+from etcd_settings.testing import EtcdServer
 
 # Few examples, so that the suite stays quick on every save; HYPOTHESIS_PROFILE=thorough searches longer.
 settings.register_profile("quick", max_examples=40, deadline=None)
@@ -30,6 +34,13 @@ PATIENCE = 15.0
 """Seconds for what takes milliseconds on an idle machine."""
 
 
+def import_etcd3() -> Any:
+    """Import python-etcd3, or skip the test: its generated code needs an environment of its own (`nox -s etcd3`)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # protobuf has a lot to say about code of that age
+        return pytest.importorskip("etcd3", reason="python-etcd3 is tested in its own environment: nox -s etcd3")
+
+
 @pytest.fixture(scope="session")
 def eventually() -> Callable[[Callable[[], object]], None]:
     """Give a function that waits until a condition holds, so that no test needs to sleep and hope."""
@@ -42,6 +53,13 @@ def eventually() -> Callable[[Callable[[], object]], None]:
             time.sleep(0.005)
 
     return wait
+
+
+@pytest.fixture
+def etcd3_client(etcd_server: EtcdServer) -> Iterator[Etcd3Client]:
+    """Give python-etcd3's client of the server."""
+    with import_etcd3().client(*etcd_server.endpoint.split(":")) as client:
+        yield client
 
 
 @pytest.fixture(autouse=True)

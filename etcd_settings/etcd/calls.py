@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from google.protobuf.message import DecodeError as MalformedMessage
 
@@ -29,7 +29,7 @@ from etcd_settings.etcd.identity import Identity
 from etcd_settings.etcd.messages import message
 from etcd_settings.keys import decode_key
 
-__all__ = ["Calls", "Purpose"]
+__all__ = ["Caller", "Calls", "Purpose", "problem"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,14 @@ class Purpose:
 
     def __str__(self) -> str:
         return f"{'reading' if self.access == 'read' else 'writing'} {decode_key(self.key)!r}"
+
+
+class Caller(Protocol):
+    """Whoever can make a unary call; `Calls` is ours, and a store may bring another's connection."""
+
+    def call(self, path: str, request: Any, answer_class: str, *, purpose: Purpose, deadline: float) -> Any:
+        """See `Calls.call`."""
+        ...
 
 
 class Calls:
@@ -109,27 +117,8 @@ class Calls:
         return self.identity.metadata(authenticate)
 
     def problem(self, refusal: StatusReceived, purpose: Purpose) -> EtcdSettingsError:
-        """Say in the library's words why etcd refused."""
-        endpoint, user = refusal.endpoint, self._connection.user
-        reason = refusal.message
-        match refusal.status:
-            case Status.PERMISSION_DENIED:
-                return PermissionDeniedError(
-                    endpoint=endpoint,
-                    user=user,
-                    prefix=decode_key(purpose.key),
-                    access=purpose.access,
-                    is_prefix=purpose.is_prefix,
-                )
-            case Status.UNAUTHENTICATED:
-                return AuthenticationError(endpoint=endpoint, user=user)
-            case Status.INVALID_ARGUMENT if "user name is empty" in reason:
-                return AuthenticationError(endpoint=endpoint, user=user)
-            case Status.OUT_OF_RANGE if "compacted" in reason:
-                return CompactedError()
-            case Status.INVALID_ARGUMENT | Status.RESOURCE_EXHAUSTED if "larger" in reason or "too large" in reason:
-                return MessageTooLargeError("request")
-        return RequestError(endpoint=endpoint, status=refusal.status.name, reason=reason)
+        """Say in the library's words why etcd refused us."""
+        return problem(refusal, purpose, user=self._connection.user)
 
     def close(self) -> None:
         """Drop all connections; calls under way end with a `ClosedError`."""
@@ -152,3 +141,26 @@ class Calls:
                 if is_last or not self.identity.forget(e):
                     raise
         raise AssertionError  # the loop returns or raises
+
+
+def problem(refusal: StatusReceived, purpose: Purpose, *, user: str | None) -> EtcdSettingsError:
+    """Say in the library's words why etcd refused *user*, who is None if nobody knows a name."""
+    endpoint, reason = refusal.endpoint, refusal.message
+    match refusal.status:
+        case Status.PERMISSION_DENIED:
+            return PermissionDeniedError(
+                endpoint=endpoint,
+                user=user,
+                prefix=decode_key(purpose.key),
+                access=purpose.access,
+                is_prefix=purpose.is_prefix,
+            )
+        case Status.UNAUTHENTICATED:
+            return AuthenticationError(endpoint=endpoint, user=user)
+        case Status.INVALID_ARGUMENT if "user name is empty" in reason:
+            return AuthenticationError(endpoint=endpoint, user=user)
+        case Status.OUT_OF_RANGE if "compacted" in reason:
+            return CompactedError()
+        case Status.INVALID_ARGUMENT | Status.RESOURCE_EXHAUSTED if "larger" in reason or "too large" in reason:
+            return MessageTooLargeError("request")
+    return RequestError(endpoint=endpoint, status=refusal.status.name, reason=reason)

@@ -15,7 +15,7 @@ from itertools import chain
 from typing import Any
 
 from etcd_settings.errors import CompactedError, EtcdSettingsError, PermissionDeniedError, combine
-from etcd_settings.etcd.calls import Calls, Purpose
+from etcd_settings.etcd.calls import Caller, Purpose
 from etcd_settings.etcd.messages import message
 from etcd_settings.keys import ALL_KEYS, encode_key, range_end
 from etcd_settings.snapshot import Entries, Row, Snapshot
@@ -29,7 +29,7 @@ _PAGE = 10_000
 """Keys to ask for at once from each prefix."""
 
 
-def read(calls: Calls, layers: Mapping[str, str], *, revision: int = 0, deadline: float) -> Snapshot:
+def read(calls: Caller, layers: Mapping[str, str], *, revision: int = 0, deadline: float) -> Snapshot:
     """
     Read all keys of *layers*, which maps names to prefixes.
 
@@ -72,7 +72,7 @@ class _Page:
 
 
 class _Reading:
-    def __init__(self, calls: Calls, layers: Mapping[str, str], deadline: float) -> None:
+    def __init__(self, calls: Caller, layers: Mapping[str, str], deadline: float) -> None:
         self._calls, self._layers, self._deadline = calls, layers, deadline
         self._rows: dict[str, list[Iterable[Row]]] = {layer: [] for layer in layers}
         self._cluster_id = 0
@@ -112,7 +112,7 @@ def _first_page(layer: str, prefix: str) -> _Page:
 
 
 def _who_is_denied(
-    calls: Calls, layers: Mapping[str, str], denied: PermissionDeniedError, deadline: float
+    calls: Caller, layers: Mapping[str, str], denied: PermissionDeniedError, deadline: float
 ) -> EtcdSettingsError:
     """Find out which of several prefixes it was: the refusal of a transaction does not say."""
     if len(layers) == 1:

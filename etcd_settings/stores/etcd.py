@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from os.path import commonprefix
-from typing import Self
+from typing import Protocol, Self
 
 from etcd_settings.connection import Connection
 from etcd_settings.errors import PermissionDeniedError, RestoredError
-from etcd_settings.etcd import Batch, Client, Watch
+from etcd_settings.etcd import Batch, Client
 from etcd_settings.snapshot import Entry, Snapshot
 
-__all__ = ["EtcdStore"]
+__all__ = ["BatchWatch", "EtcdStore", "EtcdWatch", "Watchable"]
+
+
+class BatchWatch(Protocol):
+    """What a client tells of keys; `etcd_settings.etcd.Watch` is one."""
+
+    @property
+    def endpoint(self) -> str | None: ...
+    def poll(self, timeout: float) -> Batch | None: ...
+    def close(self) -> None: ...
+    def __exit__(self, *exception: object) -> None: ...
+
+
+class Watchable(Protocol):
+    """What a client must be able to do so that an `EtcdWatch` can make snapshots of it; see `Client`."""
+
+    def read(self, layers: Mapping[str, str]) -> Snapshot: ...
+    def watch_prefixes(
+        self,
+        prefixes: Sequence[str],
+        *,
+        after: int,
+        cluster_id: int | None,
+        on_connection: Callable[[bool], None],
+    ) -> BatchWatch: ...
 
 
 class EtcdStore:
@@ -60,7 +84,7 @@ class EtcdWatch:
     """
 
     def __init__(
-        self, client: Client, layers: Mapping[str, str], since: Snapshot, on_connection: Callable[[bool], None]
+        self, client: Watchable, layers: Mapping[str, str], since: Snapshot, on_connection: Callable[[bool], None]
     ) -> None:
         self._client, self._layers, self._snapshot = client, layers, since
         self._on_connection = on_connection
@@ -105,7 +129,7 @@ class EtcdWatch:
     def __exit__(self, *exception: object) -> None:
         self._watch.__exit__(*exception)
 
-    def _open(self, prefixes: list[str]) -> Watch:
+    def _open(self, prefixes: list[str]) -> BatchWatch:
         return self._client.watch_prefixes(
             prefixes,
             after=self._snapshot.revision,

@@ -18,6 +18,7 @@ from etcd_settings.stores.base import Store, StoreWatch
 from etcd_settings.stores.etcd import EtcdStore
 from etcd_settings.stores.file import FileStore
 from etcd_settings.stores.memory import MemoryStore
+from etcd_settings.stores.python_etcd3 import Etcd3Client, PythonEtcd3Store
 from etcd_settings.testing import EtcdServer
 
 PREFIX = "/config/app/"
@@ -61,6 +62,14 @@ class EtcdBench:
         assert 1 == self.writable.delete(key)
 
 
+class GuestBench(EtcdBench):
+    """Read through an ``etcd3.client()``; written is by another way."""
+
+    def __init__(self, server: EtcdServer, client: Etcd3Client) -> None:
+        super().__init__(server)
+        self.store = PythonEtcd3Store(client)  # type: ignore[assignment]  # as good a store
+
+
 class FileBench:
     """A file that is written anew for every key; the only one who writes it."""
 
@@ -93,10 +102,18 @@ class FileBench:
 
 
 def make(kind: str, request: pytest.FixtureRequest) -> MemoryBench | EtcdBench:
-    return EtcdBench(request.getfixturevalue("etcd_server")) if kind == "etcd" else MemoryBench()
+    if kind == "memory":
+        return MemoryBench()
+    server = request.getfixturevalue("etcd_server")
+    bench = EtcdBench(server) if kind == "etcd" else GuestBench(server, request.getfixturevalue("etcd3_client"))
+    request.addfinalizer(bench.writable.close)
+    return bench
 
 
-@pytest.fixture(params=["memory", "file", pytest.param("etcd", marks=pytest.mark.etcd)])
+SERVED = [pytest.param(kind, marks=pytest.mark.etcd) for kind in ("etcd", "python-etcd3")]
+
+
+@pytest.fixture(params=["memory", "file", *SERVED])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     """Give every kind of store, one after the other."""
     bench: Bench = FileBench(tmp_path / "settings.json") if request.param == "file" else make(request.param, request)
@@ -104,7 +121,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     bench.store.close()
 
 
-@pytest.fixture(params=["memory", pytest.param("etcd", marks=pytest.mark.etcd)])
+@pytest.fixture(params=["memory", *SERVED])
 def key_value(request: pytest.FixtureRequest) -> Iterator[MemoryBench | EtcdBench]:
     """Give the stores that hold any bytes and count as etcd does."""
     bench = make(request.param, request)
