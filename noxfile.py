@@ -44,6 +44,14 @@ def pydantic_settings(session: nox.Session, version: str) -> None:
     session.run("pytest", "tests/unit/fitting", "tests/integrations", *session.posargs)
 
 
+@nox.session(python=PYTHONS[0])
+def etcd3(session: nox.Session) -> None:
+    """Read and watch through python-etcd3, whose generated code needs protobuf's own implementation in Python."""
+    session.install(".[dev,etcd3]")
+    tests = ["tests/contract", "tests/etcd/test_python_etcd3.py"]
+    session.run("pytest", *tests, *session.posargs, env={"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"})
+
+
 @nox.session(python=PYTHONS[-1])
 def prereleases(session: nox.Session) -> None:
     """Run all tests with what will be the newest tomorrow."""

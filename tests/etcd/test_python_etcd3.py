@@ -38,7 +38,7 @@ def guest(server: EtcdServer, **options: object) -> Iterator[Etcd3Client]:
 def test_what_is_no_such_client_is_refused() -> None:
     """The mistake is told where it was made, with what is lacking."""
     with pytest.raises(ConfigurationError, match="SimpleNamespace has no 'timeout'"):
-        PythonEtcd3Store(SimpleNamespace(channel=None))  # type: ignore[arg-type]  # the mistake
+        PythonEtcd3Store(SimpleNamespace(channel=None))
 
 
 def test_layers_come_at_one_revision_and_pages_are_pinned(etcd_server: EtcdServer, etcd3_client: Etcd3Client) -> None:
