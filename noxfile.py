@@ -20,6 +20,7 @@ OLDEST = ["h2==4.1.*", "protobuf==4.21.*", "cachetools==5.0.*", "pydantic-settin
 """The least that pyproject.toml asks for; `.ci/run` names the same."""
 
 PYDANTIC_SETTINGS = ["2.8", "2.9", "2.10", "2.11", "2.12", "2.13", "2.14", "2.15", "2.16"]
+DYNACONF = ["3.2", "3.3"]
 
 
 @nox.session(python=PYTHONS)
@@ -50,6 +51,14 @@ def etcd3(session: nox.Session) -> None:
     session.install(".[dev,etcd3]")
     tests = ["tests/contract", "tests/etcd/test_python_etcd3.py"]
     session.run("pytest", *tests, *session.posargs, env={"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"})
+
+
+@nox.session(python=PYTHONS[0])
+@nox.parametrize("version", DYNACONF)
+def dynaconf(session: nox.Session, version: str) -> None:
+    """Run what builds on Dynaconf with each of its versions."""
+    session.install(".[dev]", f"dynaconf=={version}.*")
+    session.run("pytest", "tests/integrations", "-k", "dynaconf", *session.posargs)
 
 
 @nox.session(python=PYTHONS[-1])

@@ -10,7 +10,7 @@ It knows stores and histories of Dynaconf objects. It knows nothing of etcd.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -44,11 +44,12 @@ def lay(settings: Any, values: Branch, raw: Tree, metadata: SourceMetadata) -> N
     """
     with _no_second_reading(settings):
         for name, value in values.items():
-            existing, kind, options = _raw(settings.store, name), metadata, {}
-            given = value
+            given, kind = value, metadata
             if isinstance(value, Branch):
-                given, options = _laid(existing, value), {"merge": False}
-                kind = metadata._replace(merged=existing is not _NOTHING)
+                existing = _raw(settings.store, name)
+                given, kind = _laid(existing, value), metadata._replace(merged=existing is not _NOTHING)
+            # What has merged by itself must not do so again, which `merge_enabled` would do.
+            options = {"merge": False} if isinstance(value, (Branch, MetaValue)) else {}
             settings.set(name, given, loader_identifier=kind, dotted_lookup=False, validate=False, **options)
             _tell(settings, name, given, told(value, raw[name]), metadata)
 
@@ -84,7 +85,7 @@ def restore_default(settings: Any, name: str) -> None:
 
 
 @contextmanager
-def _no_second_reading(settings: Any) -> Iterator[None]:
+def _no_second_reading(settings: Any) -> Generator[None]:
     """Keep `Settings.set` from reading a text that was read already, and whose quotes are gone."""
     name = "AUTO_CAST_FOR_DYNACONF"
     before = _raw(settings.store, name)

@@ -39,10 +39,12 @@ class Loaded(Mapping[str, Any]):
 
     Args:
         settings: The Dynaconf object.
+
+        revision: The revision of etcd that it was made of.
     """
 
-    def __init__(self, settings: Any) -> None:
-        self.settings = settings
+    def __init__(self, settings: Any, revision: int) -> None:
+        self.settings, self.revision = settings, revision
         self._values: dict[str, Any] = settings.as_dict()
 
     def __getitem__(self, name: str) -> Any:
@@ -55,7 +57,7 @@ class Loaded(Mapping[str, Any]):
         return len(self._values)
 
     def __repr__(self) -> str:
-        return f"<Loaded: {len(self)} settings>"
+        return f"<Loaded: {len(self)} settings at revision {self.revision}>"
 
 
 class LiveDynaconf:
@@ -71,7 +73,8 @@ class LiveDynaconf:
             stays on top of etcd.
 
     Attributes:
-        live: The `Live` behind it: ``on_change``, ``wait``, ``status``, ``rejection``.
+        live: The `Live` behind it: ``on_change``, ``wait``, ``status``, ``rejection``,
+            ``current.revision``.
 
     Raises:
         ConfigurationError: An option is not usable.
@@ -149,7 +152,8 @@ class LiveDynaconf:
 
 
 def _load(kwargs: Mapping[str, Any]) -> Loaded:
-    return Loaded(bare(Dynaconf(**copy.deepcopy(dict(kwargs)))))  # copies: Dynaconf writes into what it is given
+    settings = bare(Dynaconf(**copy.deepcopy(dict(kwargs))))  # copies: Dynaconf writes into what it is given
+    return Loaded(settings, find(settings, None).source.snapshot().revision)  # the very snapshot that it has read
 
 
 def _with_loader(kwargs: Mapping[str, Any]) -> dict[str, Any]:

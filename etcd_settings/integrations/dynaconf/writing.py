@@ -148,7 +148,7 @@ class _Writer:
             case bool() | int() | float() | dt.date() | dt.time():
                 text = str(spell(value, where=where))
             case _:
-                text = f"@json {spell(list(value) if isinstance(value, (tuple, set)) else value, where=where)}"
+                text = f"@json {spell(list(value) if isinstance(value, (tuple, set)) else value, where=where)!s}"
         self.parser.text(text, self.prefix + where)  # raises if it holds a token that is not allowed
         return text
 

@@ -1,0 +1,1 @@
+"""A service that greets, in the words that etcd holds."""
