@@ -1,4 +1,4 @@
-"""What etcd holds reaches a Dynaconf object; each pitfall of Dynaconf's loaders is one that a naive loader falls into."""
+"""What etcd holds reaches a Dynaconf object, past every pitfall that a naive loader falls into."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_documents_keep_their_types(app: App) -> None:
 
 
 def test_all_environments_come_in_one_read(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Default, current and global, in Dynaconf's order, each key by itself; the environment of the process is on top."""
+    """Default, current, global, in Dynaconf's order, each key by itself; the process's environment is on top."""
     app.put({"default/db/host": "a", "default/db/port": "1", "production/DB/port": "2", "production/x": "1"})
     app.put({"global/x": "3", "staging/x": "9", "default/top": "1"})
     reads = []

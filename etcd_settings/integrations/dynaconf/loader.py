@@ -18,7 +18,7 @@ from dynaconf.loaders.base import SourceMetadata
 
 from etcd_settings.errors import EtcdSettingsError
 from etcd_settings.integrations.dynaconf.laying import forget, lay, let_defaults_be_cleaned, restore_default
-from etcd_settings.integrations.dynaconf.naming import placed
+from etcd_settings.integrations.dynaconf.naming import parts_of, placed
 from etcd_settings.integrations.dynaconf.options import IDENTIFIER, LOADER, Place, allowed_tokens, bare, find, separator
 from etcd_settings.integrations.dynaconf.parsing import Branch, Parser
 from etcd_settings.nodes import merge
@@ -62,7 +62,7 @@ def load(obj: Any, env: str | None = None, silent: bool = True, key: str | None 
     """
     settings = bare(obj)
     held = _held.get(settings)
-    name = key.upper() if key else None
+    name = _name(settings, key)
     try:
         layers = _read(settings, find(settings, env), is_fresh=held is None and name is None)
         values = [_parsed(settings, layer, name) for layer in layers]
@@ -72,6 +72,10 @@ def load(obj: Any, env: str | None = None, silent: bool = True, key: str | None 
     _put(settings, layers, values, name)
     if validate:
         settings.validators.validate()
+
+
+def _name(settings: Any, key: str | None) -> str | None:
+    return parts_of([key], separator(settings))[0] if key else None
 
 
 def _read(settings: Any, place: Place, *, is_fresh: bool) -> list[_Layer]:
@@ -115,7 +119,7 @@ def _put(settings: Any, layers: list[_Layer], values: list[Branch], name: str | 
 
 def _put_back(settings: Any, env: str | None, silent: bool, key: str | None) -> None:
     """Put back what the object had, and over it what the later loaders have, which do not get their turn now."""
-    held, name = _held.get(settings), key.upper() if key else None
+    held, name = _held.get(settings), _name(settings, key)
     if held is None:
         return
     _put(settings, held, [_parsed(settings, layer, name) for layer in held], name)

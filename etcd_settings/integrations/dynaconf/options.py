@@ -19,15 +19,30 @@ from dynaconf.utils import build_env_list
 from dynaconf.utils.parse_conf import converters, parse_conf_data
 
 from etcd_settings.errors import ConfigurationError
+from etcd_settings.options import resolve
 from etcd_settings.source import Source
 
-__all__ = ["IDENTIFIER", "LOADER", "Place", "allowed_tokens", "bare", "defaults", "find", "is_reserved", "separator"]
+__all__ = [
+    "IDENTIFIER",
+    "LOADER",
+    "OUTSIDE",
+    "Place",
+    "allowed_tokens",
+    "bare",
+    "defaults",
+    "find",
+    "is_reserved",
+    "separator",
+]
 
 IDENTIFIER = "etcd"
 """What Dynaconf calls this loader, in its history."""
 
 LOADER = "etcd_settings.integrations.dynaconf"
 """What stands in ``LOADERS_FOR_DYNACONF``."""
+
+OUTSIDE = frozenset({"@format", "@get", "@jinja", "@read_file"})
+"""Dynaconf's tokens that look elsewhere; not each of its versions knows all, and the next one may."""
 
 _OPTIONS = ("ETCD_URL_FOR_DYNACONF", "ETCD_ALLOW_TOKENS_FOR_DYNACONF")
 
@@ -72,7 +87,7 @@ def find(settings: Any, env: str | None) -> Place:
         )
     if settings.get("ENVIRONMENTS_FOR_DYNACONF") is False:
         return Place(Source.shared(url), {settings.current_env.lower(): None})
-    if Source.shared(url).options.layers != ("",):
+    if resolve(url, {}).layers != ("",):
         raise ConfigurationError(
             "With environments=True each environment is a layer. Leave the option 'layer' out of the URL.",
             subject="etcd_url",
@@ -83,12 +98,13 @@ def find(settings: Any, env: str | None) -> Place:
 
 def allowed_tokens(settings: Any) -> frozenset[str]:
     """Give the tokens that may reach outside, with their ``@``."""
-    given = _option(settings, "ETCD_ALLOW_TOKENS_FOR_DYNACONF")
+    given: Any = _option(settings, "ETCD_ALLOW_TOKENS_FOR_DYNACONF")
+    parse: Any = parse_conf_data
     if isinstance(given, str):
-        given = parse_conf_data(given, tomlfy=True)  # the environment may say ["format"] or format,jinja
+        given = parse(given, tomlfy=True)  # the environment may say ["format"] or format,jinja
     names = given.split(",") if isinstance(given, str) else list(given or ())
     tokens = frozenset(f"@{str(name).strip()}" for name in names)
-    for token in sorted(tokens - set(converters)):
+    for token in sorted(tokens - OUTSIDE.union(converters)):
         raise ConfigurationError(
             f"etcd_allow_tokens names {token[1:]!r}, which is no token of Dynaconf's. "
             "Name them without the @, as in etcd_allow_tokens=['format'].",
@@ -102,7 +118,7 @@ def bare(settings: Any) -> Any:
     if not isinstance(settings, LazySettings):
         return settings
     settings.current_env  # noqa: B018  # sets it up if nobody did
-    return settings._wrapped  # noqa: SLF001  # there is no other way
+    return vars(settings)["_wrapped"]
 
 
 def defaults(settings: Any) -> dict[str, Any]:

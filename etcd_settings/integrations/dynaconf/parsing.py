@@ -20,7 +20,9 @@ from typing import Any
 
 from dynaconf.utils.parse_conf import Lazy, MetaValue, converters, parse_conf_data
 
+from etcd_settings.documents import SUFFIXES
 from etcd_settings.errors import ConfigurationError, DecodeError, EtcdSettingsError, combine
+from etcd_settings.integrations.dynaconf.options import OUTSIDE
 from etcd_settings.tree import Origin, Traced, Tree
 
 __all__ = ["Branch", "Parser", "told"]
@@ -34,8 +36,6 @@ _INSIDE = frozenset(
     )
 )
 """The tokens that look at nothing but their own value."""
-
-_DOCUMENTS = (".json", ".toml", ".yaml", ".yml")
 
 
 class Branch(dict[str, Any]):
@@ -112,7 +112,7 @@ class Parser:
     def _leaf(self, value: Any, origin: Origin) -> Any:
         if isinstance(value, bytes):
             raise DecodeError(origin.key, "UTF-8 text")
-        is_typed = bool(origin.inside) or origin.key.endswith(_DOCUMENTS)
+        is_typed = bool(origin.inside) or origin.key.endswith(SUFFIXES)
         return self._inner(value, origin.key, is_typed=is_typed)
 
     def _inner(self, value: Any, key: str, *, is_typed: bool) -> Any:
@@ -128,10 +128,11 @@ class Parser:
 
     def _check(self, text: str, key: str) -> None:
         """Refuse a token that is not allowed, first or further on, as in ``@int @format …`` and ``@merge @get …``."""
-        if text.partition(" ")[0] not in converters:
+        known = OUTSIDE.union(converters)
+        if text.partition(" ")[0] not in known:
             return
         for token in re.findall(r"@\w+", text):
-            if token in converters and token not in _INSIDE and token not in self.allowed:
+            if token in known and token not in _INSIDE and token not in self.allowed:
                 raise ConfigurationError(
                     f"The value at {key!r} has the token {token}, which reads something outside of it. Spell it out "
                     f"in etcd, or allow the token with etcd_allow_tokens=[{token[1:]!r}].",
