@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -90,9 +92,9 @@ def test_names_are_literal_below_the_first_one(app: App) -> None:
 
 def test_documents_keep_their_types(app: App) -> None:
     """A string in JSON is a string, and children merge over it."""
-    settings = app.settings({"db.json": '{"zip": "01234", "port": 1}', "db/port": "2"})
+    settings = app.settings({"db.json": '{"zip": "5", "port": 1}', "db/port": "2"})
 
-    assert {"zip": "01234", "port": 2} == dict(settings.DB)
+    assert {"zip": "5", "port": 2} == dict(settings.DB)
 
 
 def test_all_environments_come_in_one_read(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,6 +113,31 @@ def test_all_environments_come_in_one_read(app: App, monkeypatch: pytest.MonkeyP
     assert {"default": {"DB": {"host": "a", "port": 1}, "TOP": 1}, "production": {"DB": {"port": 2}, "X": 1}} == {
         name: value for name, value in brought(settings).items() if name != "global"
     }
+
+
+def test_branches_merge_however_deep(app: App) -> None:
+    """Below a keyword argument, between environments, whatever the case; a dict that one value holds replaces."""
+    app.put({"default/a/b/c": "1", "production/A/B/d": "2", "default/e/f": "1", "production/e": "{g = 2}"})
+
+    settings = app.settings(environments=True, env="production", A={"b": {"x": 0, "c": 0}})
+
+    assert {"b": {"x": 0, "c": 1, "d": 2}} == settings.as_dict()["A"]
+    assert {"g": 2} == settings.as_dict()["E"]
+
+
+def test_the_first_object_of_a_process_hands_its_url_on(tmp_path: Path) -> None:
+    """Though it was made before anybody imported the loader."""
+    (tmp_path / "s.toml").write_text("[default]\nx = 1\n[staging]\nx = 2\n")
+    program = (
+        "import dynaconf, sys\n"
+        f"settings = dynaconf.Dynaconf(etcd_url='file://{tmp_path}/s.toml', loaders={LOADERS}, environments=True)\n"
+        "assert 'etcd_settings' not in sys.modules\n"
+        "print(settings.X, settings.from_env('staging').X)\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+
+    assert ("1 2\n", "") == (done.stdout, done.stderr)
 
 
 def test_other_environments_are_read_through_the_same_object(app: App) -> None:
@@ -481,6 +508,19 @@ def test_live_settings_are_not_changed_in_place(app: App) -> None:
         with pytest.raises(TypeError, match="as a whole"):
             settings.set("PORT", 2)
         assert ("PORT" in settings, 1) == (True, settings("PORT"))
+
+
+def test_live_settings_leave_their_arguments_alone(app: App) -> None:
+    """Dynaconf writes into what it is given; every new object begins with the arguments as they were."""
+    given = {"hosts": [0], "x": "@int 5"}
+    app.put({"db/hosts": "@merge [1]"})
+
+    with LiveDynaconf(etcd_url=app.url, DB=given) as settings:
+        for number in range(3):
+            assert "applied" == settings.live.wait(app.store.put("/config/app/n", str(number)))
+        assert {"hosts": [0, 1], "x": 5} == settings.current.as_dict()["DB"]
+
+    assert {"hosts": [0], "x": "@int 5"} == given
 
 
 def test_the_environment_is_on_top_of_live_settings(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
