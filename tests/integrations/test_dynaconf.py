@@ -19,8 +19,10 @@ from dynaconf.validator import ValidationError
 
 from etcd_settings import Source
 from etcd_settings.errors import ConfigurationError, ConflictError, DecodeError, EtcdSettingsError, UnavailableError
+from etcd_settings.etcd import Client
 from etcd_settings.integrations import dynaconf as loader
-from etcd_settings.integrations.dynaconf import IDENTIFIER, LiveDynaconf, delete, live, load, write
+from etcd_settings.integrations.dynaconf import IDENTIFIER, LiveDynaconf, delete, load, write
+from etcd_settings.live import Live
 from etcd_settings.source import _registry
 from etcd_settings.testing import EtcdServer
 
@@ -101,15 +103,20 @@ def test_all_environments_come_in_one_read(app: App, monkeypatch: pytest.MonkeyP
     """Default, current, global, in Dynaconf's order, each key by itself; the process's environment is on top."""
     app.put({"default/db/host": "a", "default/db/port": "1", "production/DB/port": "2", "production/x": "1"})
     app.put({"global/x": "3", "staging/x": "9", "default/top": "1"})
-    reads = []
-    read = type(app.store).read
-    monkeypatch.setattr(type(app.store), "read", lambda *args, **kw: reads.append(1) or read(*args, **kw))
+    reads: list[object] = []
+    read = app.store.read
+
+    def count(layers: Any, *, timeout: float) -> Any:
+        reads.append(layers)
+        return read(layers, timeout=timeout)
+
+    monkeypatch.setattr(app.store, "read", count)
     monkeypatch.setenv("DYNACONF_TOP", "7")
 
     settings = app.settings(environments=True, env="production")
 
     assert ({"host": "a", "port": 2}, 3, 7) == (dict(settings.DB), settings.X, settings.TOP)
-    assert [1] == reads
+    assert 1 == len(reads)
     assert {"default": {"DB": {"host": "a", "port": 1}, "TOP": 1}, "production": {"DB": {"port": 2}, "X": 1}} == {
         name: value for name, value in brought(settings).items() if name != "global"
     }
@@ -397,8 +404,11 @@ def test_writing_is_one_transaction_in_etcd(etcd_server: EtcdServer) -> None:
 
     after = source.refresh()
     assert (before + 1, {"production/PORT", "production/HOST"}) == (after.revision, set(after))
+    with Client(etcd_server.url) as client:
+        for number in range(130):  # more than one transaction takes
+            client.put(f"/config/app/production/n/{number}", "1")
     delete(settings)
-    assert (before + 2, set()) == (source.refresh().revision, set(source.snapshot()))
+    assert (before + 132, set()) == (source.refresh().revision, set(source.snapshot()))
     assert "PORT" not in settings
     for one in (source, *_registry.all()):
         one.close()
@@ -450,6 +460,14 @@ def test_what_cannot_be_written_is_refused(app: App, data: dict[str, Any]) -> No
         write(settings, {"good": 1, **data} if data else {})
 
     assert {"old": "1"} == app.keys()
+
+
+def test_deleting_needs_a_prefix() -> None:
+    """All that etcd holds is never meant."""
+    settings = Dynaconf(etcd_url=f"memory://{uuid4()}/?prefix=", loaders=LOADERS)
+
+    with pytest.raises(ConfigurationError, match="Without a prefix"):
+        delete(settings)
 
 
 def test_a_file_is_read_only(tmp_path: Path) -> None:
@@ -534,7 +552,8 @@ def test_the_environment_is_on_top_of_live_settings(app: App, monkeypatch: pytes
 
 def test_readers_see_whole_settings_through_two_hundred_reloads(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight threads: no AttributeError, and never half of two states."""
-    monkeypatch.setattr(live, "Live", partial(live.Live, debounce=(0.001, 0.1)))
+    quick = partial(Live, debounce=(0.001, 0.1))
+    monkeypatch.setattr("etcd_settings.integrations.dynaconf.live.Live", quick)
     app.put({"pair.json": '{"a": 0, "b": 0}', "n/a": "0"})
     wrong: list[object] = []
     over = threading.Event()

@@ -118,9 +118,11 @@ class _Writer:
     def delete(self, parts: tuple[str, ...] | None) -> list[str]:
         """Delete a setting, or all; gives the names that may have changed."""
         found = {entry.key: self._place(path) for path, entry in self._entries().items()}
-        doomed = {key: place for key, place in found.items() if parts is None or place[: len(parts)] == parts}
-        _commit(self.source, {}, list(doomed))
-        return list(dict.fromkeys(place[0] for place in doomed.values())) if parts is None else [parts[0]]
+        if parts is None:
+            _clear(self.source, self.prefix, list(found))
+            return list(dict.fromkeys(place[0] for place in found.values()))
+        _commit(self.source, {}, [key for key, place in found.items() if place[: len(parts)] == parts])
+        return [parts[0]]
 
     def _entries(self) -> Mapping[str, Entry]:
         return self.source.snapshot(max_age=0).layers[self.layer]
@@ -175,6 +177,16 @@ def _commit(source: Source, puts: Mapping[str, str], deletes: list[str]) -> None
             store.delete(key)
     else:
         raise ConfigurationError(f"{source.options.title} is read only. Write to an etcd:// or memory:// URL.")
+
+
+def _clear(source: Source, prefix: str, keys: list[str]) -> None:
+    """Delete all keys of a prefix; in etcd that is one operation, however many there are."""
+    if not prefix:
+        raise ConfigurationError("Without a prefix this would delete all that etcd holds. Delete settings by name.")
+    if hasattr(source.store, "client"):
+        source.store.client.delete_prefix(prefix)
+    else:
+        _commit(source, {}, keys)
 
 
 def _load_again(settings: Any, name: str) -> None:
