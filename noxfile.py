@@ -16,7 +16,10 @@ nox.options.default_venv_backend = "venv"
 nox.options.error_on_missing_interpreters = False
 
 PYTHONS = ["3.11", "3.12", "3.13"]
-OLDEST = ["h2==4.1.*", "protobuf==4.21.*", "cachetools==5.0.*", "pydantic-settings==2.8.*", "pydantic==2.7.*"]
+OLDEST = [
+    *("h2==4.1.*", "protobuf==4.21.*", "cachetools==5.0.*", "pydantic-settings==2.8.*", "pydantic==2.7.*"),
+    *("dynaconf==3.2.*", "python-decouple==3.8"),
+]
 """The least that pyproject.toml asks for; `.ci/run` names the same."""
 
 PYDANTIC_SETTINGS = ["2.8", "2.9", "2.10", "2.11", "2.12", "2.13", "2.14", "2.15", "2.16"]
