@@ -49,11 +49,12 @@ def pydantic_settings(session: nox.Session, version: str) -> None:
 
 
 @nox.session(python=PYTHONS[0])
-def etcd3(session: nox.Session) -> None:
-    """Read and watch through python-etcd3, whose generated code needs protobuf's own implementation in Python."""
-    session.install(".[dev,etcd3]")
-    tests = ["tests/contract", "tests/etcd/test_python_etcd3.py"]
-    session.run("pytest", *tests, *session.posargs, env={"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"})
+@nox.parametrize("package", ["etcd3", "python3-etcd3"])
+def etcd3(session: nox.Session, package: str) -> None:
+    """Read and watch through python-etcd3, whose generated code needs protobuf in Python, and through a newer fork."""
+    session.install(".[dev]", package)
+    env = {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"} if package == "etcd3" else {}
+    session.run("pytest", "tests/contract", "tests/etcd/test_python_etcd3.py", *session.posargs, env=env)
 
 
 @nox.session(python=PYTHONS[0])

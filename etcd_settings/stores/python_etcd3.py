@@ -41,6 +41,9 @@ __all__ = ["Etcd3Client", "PythonEtcd3Store"]
 _TIMEOUT = 5.0
 """Seconds for a call, and for the creation of a watch, unless the client has a timeout of its own."""
 
+_SILENCE = 10.0
+"""Seconds without a word on a watch after which the server is asked something: nobody here can PING it."""
+
 _OUTAGES = {*ELSEWHERE, Status.CANCELLED, Status.DEADLINE_EXCEEDED}
 
 
@@ -174,7 +177,7 @@ class _GuestWatch:
         self._inbox: SimpleQueue[object] = SimpleQueue()
         self._ready: list[Batch] = []
         self._stream: Any = None
-        self._created_by = 0.0
+        self._created_by = self._heard_at = 0.0
         self._stands = self._closed = False
 
     @property
@@ -235,7 +238,9 @@ class _GuestWatch:
         except Empty:
             if not self._stands and time.monotonic() >= self._created_by:
                 raise CallFailed("it did not create the watch in time", sent=True) from None
+            self._ask_after_silence()
             return False
+        self._heard_at = time.monotonic()
         if said is _CLOSED or self._closed:
             raise ClosedError("Watch")
         if isinstance(said, Exception):
@@ -244,6 +249,16 @@ class _GuestWatch:
             raise CallFailed("it ended the stream", sent=True)
         self._read(message("WatchResponse").FromString(cast("bytes", said)))
         return True
+
+    def _ask_after_silence(self) -> None:
+        """Raise if the server does not answer any more: the kernel of a frozen one keeps the stream open."""
+        if self._stands and time.monotonic() - self._heard_at >= _SILENCE:
+            request = message("RangeRequest")(
+                key=self._feeds[0].key, range_end=self._feeds[0].range_end, count_only=True
+            )
+            deadline = time.monotonic() + self._guest.patience
+            self._guest.call("KV/Range", request, "RangeResponse", purpose=self._purpose, deadline=deadline)
+            self._heard_at = time.monotonic()
 
     def _read(self, response: Any) -> None:
         if response.watch_id < 0 and not response.canceled:

@@ -19,6 +19,7 @@ from etcd_settings.errors import (
     UnavailableError,
 )
 from etcd_settings.etcd import Client, Put
+from etcd_settings.stores import python_etcd3
 from etcd_settings.stores.python_etcd3 import Etcd3Client, PythonEtcd3Store
 from etcd_settings.testing import EtcdServer
 from tests.conftest import import_etcd3
@@ -78,6 +79,27 @@ def test_a_server_that_dies_is_survived(etcd_server: EtcdServer, eventually: Eve
             client.put(APP + "a", "3")
             assert "3" == next(snapshots)["a"].text
         assert "3" == etcd3_text(etcd3, APP + "a")  # it is still open, and its owner's
+
+
+def test_a_server_that_freezes_is_noticed(
+    etcd_server: EtcdServer, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection stands, and nobody PINGs it; being asked after some silence gives it away."""
+    monkeypatch.setattr(python_etcd3, "_SILENCE", 0.5)
+    with (
+        Client(etcd_server.url) as client,
+        guest(etcd_server, timeout=2) as etcd3,
+        Source(store=PythonEtcd3Store(etcd3), prefix=APP) as source,
+        source.watch() as snapshots,
+    ):
+        next(snapshots)
+        eventually(lambda: source.status().state == "live")
+        etcd_server.pause()
+        eventually(lambda: source.status().state == "stale")
+        etcd_server.resume()
+        client.put(APP + "a", "1")
+
+        assert "1" == next(snapshots)["a"].text
 
 
 def etcd3_text(client: Etcd3Client, key: str) -> str:
