@@ -1,0 +1,64 @@
+"""
+Tell what type a default stands for, so that etcd's text becomes the same.
+
+A dict is a record that may hold more than its default does; a list is a list of what is in it. Where a default says
+nothing (it is None, a function, an object of somebody's) the text stays text.
+
+It knows values of Python. It knows nothing of Django and etcd.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12, and brings it
+
+__all__ = ["merged", "record", "type_of"]
+
+_SCALARS = (bool, int, float, str, bytes, Decimal, datetime, date, time, timedelta, UUID, Path)  # a bool is an int too
+
+
+def type_of(default: Any) -> Any:
+    """Give the type that *default* stands for; `Any` leaves a text a text."""
+    if isinstance(default, Enum):
+        return type(default)
+    scalar = next((kind for kind in _SCALARS if isinstance(default, kind)), None)
+    if scalar is not None:
+        return scalar
+    match default:
+        case Mapping():
+            return record("dict", default) if all(isinstance(name, str) for name in default) else dict[str, Any]
+        case tuple():
+            return tuple[_common(default), ...]
+        case list():
+            return list[_common(default)]  # type: ignore[misc]  # it is made here
+        case set() | frozenset():
+            return frozenset[_common(default)] if isinstance(default, frozenset) else set[_common(default)]  # type: ignore[misc]  # likewise
+    return Any
+
+
+def record(name: str, defaults: Mapping[str, Any]) -> Any:
+    """Make the type of a dict with these defaults, none of which has to be there, and with others."""
+    make: Any = TypedDict
+    kind = make(name, {key: type_of(value) for key, value in defaults.items()}, total=False)
+    kind.__pydantic_config__ = {"extra": "allow", "case_sensitive": True}
+    return kind
+
+
+def merged(default: Any, value: Any) -> Any:
+    """Lay *value* over *default*, dict by dict, changing neither."""
+    if not isinstance(default, Mapping) or not isinstance(value, Mapping):
+        return value
+    return {**default, **{name: merged(default.get(name), below) for name, below in value.items()}}
+
+
+def _common(items: Iterable[Any]) -> Any:
+    """Give the type that all items have; dicts in a list are replaced whole, and keep no default."""
+    kinds = {dict[str, Any] if isinstance(item, Mapping) else type_of(item) for item in items}
+    return kinds.pop() if len(kinds) == 1 else Any

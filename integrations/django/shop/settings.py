@@ -1,0 +1,23 @@
+"""What the shop can be told; etcd has the last word."""
+
+import os
+
+from etcd_settings.integrations.django import load_settings
+
+DEBUG = False
+SECRET_KEY = ""  # comes from etcd
+ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
+ROOT_URLCONF = "shop.urls"
+WSGI_APPLICATION = "shop.wsgi.application"
+INSTALLED_APPS = ["etcd_settings.integrations.django"]
+
+PAGE_SIZE = 20
+FEATURE_CHECKOUT = False
+FEATURE_BANNER = {"text": "", "percent": 100}
+
+ETCD_SETTINGS = {
+    "URL": os.environ.get("SHOP_ETCD_URL", "etcd://localhost/config/shop/"),
+    "LIVE": ["FEATURE_*"],
+}
+
+load_settings(globals())
