@@ -39,7 +39,8 @@ def type_of(default: Any) -> Any:
         case list():
             return list[_common(default)]  # type: ignore[misc]  # it is made here
         case set() | frozenset():
-            return frozenset[_common(default)] if isinstance(default, frozenset) else set[_common(default)]  # type: ignore[misc]  # likewise
+            kind: Any = frozenset if isinstance(default, frozenset) else set
+            return kind[_common(default)]
     return Any
 
 

@@ -1,0 +1,363 @@
+"""What Django's settings become of what etcd holds, and how `django.conf.settings` follows it."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from types import ModuleType
+from typing import Any, Protocol
+
+import pytest
+from django.conf import LazySettings, Settings, settings
+from django.core import checks
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.wsgi import WSGIHandler
+from django.test.client import ClientHandler
+from django.test.utils import override_settings
+from django.utils.functional import empty
+from pydantic import BaseModel, Field, SecretStr
+
+from etcd_settings.errors import ConfigurationError, EtcdSettingsError, InvalidSettingsError, UnavailableError
+from etcd_settings.integrations.django import current, following, load_settings, loading, settings_changed
+from etcd_settings.integrations.django.checks import check_names, check_options
+from etcd_settings.live import Live
+from etcd_settings.snapshot import Entry
+from etcd_settings.source import Source
+from tests.integrations.conftest import Held, put
+from tests.making import make_entry
+
+Eventually = Callable[[Callable[[], object]], None]
+
+
+class Site(Protocol):
+    """Set Django up in this process, with a ``settings.py`` that says this, and etcd that."""
+
+    def __call__(self, says: Mapping[str, Any], paths: Mapping[str, str], /) -> Source: ...
+
+
+@pytest.fixture
+def site(held: Held, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    known = set(vars(LazySettings))
+
+    def make(says: Mapping[str, Any], paths: Mapping[str, str]) -> Source:
+        source = held(paths)
+        module = ModuleType("made_settings")
+        vars(module).update({"SECRET_KEY": "x", "ETCD_SETTINGS": {"LIVE": ["FEATURE_*"]}, **says})
+        load_settings(vars(module), source)
+        monkeypatch.setitem(sys.modules, "made_settings", module)
+        settings._wrapped = Settings("made_settings")
+        following.install()
+        return source
+
+    yield make
+    if following._following is not None:
+        following._following.close()
+    following._following = loading._last = None
+    settings._wrapped = empty
+    for name in set(vars(LazySettings)) - known:
+        delattr(LazySettings, name)
+
+
+def follow(eventually: Eventually) -> None:
+    """Serve a request."""
+    following.begin_with_a_request(WSGIHandler)
+    eventually(lambda: following.following()._live is not None)
+
+
+def test_values_get_the_type_of_the_default_above(held: Held) -> None:
+    """A text from etcd becomes what settings.py, or else Django, has there; dicts merge, and lists are replaced."""
+    source = held(
+        {
+            "DEBUG": "false",
+            "PAGE_SIZE": "50",
+            "RATE": "0.5",
+            "HOSTS/0": "a",
+            "PORTS": "[1, 2]",
+            "DATABASES/default/NAME": "shop",
+            "DATABASES/default/PORT": "5433",
+            "NEW": "12",
+        }
+    )
+    database = {"ENGINE": "sqlite3", "NAME": "", "PORT": 5432}
+    namespace = {"PAGE_SIZE": 20, "RATE": 1.0, "HOSTS": ["b", "c"], "PORTS": (3,), "DATABASES": {"default": database}}
+
+    load_settings(namespace, source)
+
+    assert {
+        "DEBUG": False,  # by Django's own default: the text "false" would be true
+        "PAGE_SIZE": 50,
+        "RATE": 0.5,
+        "HOSTS": ["a"],
+        "PORTS": (1, 2),
+        "DATABASES": {"default": {"ENGINE": "sqlite3", "NAME": "shop", "PORT": 5433}},
+        "NEW": "12",
+    } == namespace
+    assert {"ENGINE": "sqlite3", "NAME": "", "PORT": 5432} == database
+
+
+def test_a_schema_has_the_say_over_its_names(held: Held) -> None:
+    """It sees what settings.py says where etcd says nothing, and Django's own settings come out plain."""
+
+    class Mail(BaseModel):
+        host: str
+        port: int = 25
+
+    class Schema(BaseModel):
+        SECRET_KEY: SecretStr
+        PAGE_SIZE: int = Field(gt=0)
+        MAIL: Mail
+
+    namespace: dict[str, Any] = {"PAGE_SIZE": 7}
+    load_settings(namespace, held({"SECRET_KEY": "made-up", "MAIL/host": "mx"}), Schema)
+
+    assert {"PAGE_SIZE": 7, "SECRET_KEY": "made-up", "MAIL": Mail(host="mx")} == namespace
+    with pytest.raises(InvalidSettingsError, match=r"PAGE_SIZE.*\(from '/config/app/PAGE_SIZE'\)"):
+        load_settings({}, held({"SECRET_KEY": "made-up", "MAIL/host": "mx", "PAGE_SIZE": "0"}), Schema)
+
+
+@pytest.mark.parametrize(
+    ("paths", "key"),
+    [
+        ({"PAGE_SIZE": "marvellous", "NAME": "new"}, "PAGE_SIZE"),
+        ({"SECRET_KEY": "", "NAME": "new"}, "SECRET_KEY"),
+        ({"ALLOWED_HOSTS": "marvellous", "NAME": "new"}, "ALLOWED_HOSTS"),
+    ],
+)
+def test_what_does_not_fit_is_refused_whole(held: Held, paths: dict[str, str], key: str) -> None:
+    """The error names the key and not the value; the module stays as it was, and what follows later too."""
+    namespace = {"PAGE_SIZE": 20, "NAME": "old", "SECRET_KEY": "x"}
+    before, last = dict(namespace), loading.last_load()
+
+    with pytest.raises(EtcdSettingsError) as caught:
+        load_settings(namespace, held(paths))
+
+    assert f"'/config/app/{key}'" in str(caught.value)
+    assert "marvellous" not in repr(caught.value)
+    assert before == namespace
+    assert last is loading.last_load()
+
+
+def test_keys_of_others_do_no_harm(held: Held) -> None:
+    """What is no setting is ignored, also where it is broken."""
+    namespace: dict[str, Any] = {}
+    loaded = load_settings(namespace, held({"debug": "1", "other.json": "{", "NAME": "shop"}))
+
+    assert {"NAME": "shop"} == namespace
+    assert ("/config/app/debug", "/config/app/other.json") == loaded.strangers
+
+
+def test_a_missing_server_is_an_error_at_import() -> None:
+    """It names the endpoint, and nothing is applied."""
+    namespace = {"ETCD_SETTINGS": {"URL": "etcd://127.0.0.1:1/config/app/"}}
+
+    with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:1"):
+        load_settings(namespace)
+    assert ["ETCD_SETTINGS"] == [*namespace]
+
+
+def test_a_schema_with_a_lower_case_name_is_refused(held: Held) -> None:
+    """Django would never look at it."""
+
+    class Schema(BaseModel):
+        page_size: int = 1
+
+    with pytest.raises(ConfigurationError, match="'page_size' is no setting"):
+        load_settings({}, held({}), Schema)
+
+
+def test_a_live_name_follows_although_django_keeps_what_it_was_asked_for(site: Site, eventually: Eventually) -> None:
+    """Reading it before, which fills the cache of LazySettings, makes no difference; others stay as they are."""
+    source = site({"FEATURE_X": False, "PAGE_SIZE": 1}, {"FEATURE_X": "false", "PAGE_SIZE": "2"})
+    assert (False, 2) == (settings.FEATURE_X, settings.PAGE_SIZE)
+    follow(eventually)
+
+    put(source, "PAGE_SIZE", "3")
+    put(source, "FEATURE_X", "true")
+    eventually(lambda: settings.FEATURE_X is True)
+
+    assert 2 == settings.PAGE_SIZE
+    source.store.delete("/config/app/FEATURE_X")
+    eventually(lambda: settings.FEATURE_X is False)
+
+
+def test_a_name_that_comes_and_goes(site: Site, eventually: Eventually) -> None:
+    """Without a default a live setting is there for as long as etcd holds it."""
+    source = site({"FEATURE_X": False}, {"FEATURE_OLD": "1"})
+    assert "1" == settings.FEATURE_OLD
+    follow(eventually)
+
+    put(source, "FEATURE_NEW", "2")
+    source.store.delete("/config/app/FEATURE_OLD")
+
+    eventually(lambda: getattr(settings, "FEATURE_NEW", None) == "2")
+    eventually(lambda: not hasattr(settings, "FEATURE_OLD"))
+
+
+def test_live_names_yield_to_overrides_and_come_back(site: Site, eventually: Eventually) -> None:
+    """Whatever etcd says meanwhile, the override holds; right after it the newest value is there."""
+    source = site({"FEATURE_X": 1}, {})
+    follow(eventually)
+    with override_settings(FEATURE_X=10):
+        with override_settings(FEATURE_X=20):
+            put(source, "FEATURE_X", "2")
+            eventually(lambda: current().values["FEATURE_X"] == 2)
+            assert 20 == settings.FEATURE_X
+        assert 10 == settings.FEATURE_X
+        with override_settings():
+            del settings.FEATURE_X
+            assert not hasattr(settings, "FEATURE_X")
+        assert 10 == settings.FEATURE_X
+
+    assert 2 == settings.FEATURE_X
+
+
+def test_what_is_assigned_stays(site: Site, eventually: Eventually) -> None:
+    """As anywhere in Django, ``settings.X = …`` has the last word."""
+    source = site({"FEATURE_X": 1, "FEATURE_Y": 1}, {})
+    follow(eventually)
+    settings.FEATURE_X = 5
+    put(source, "FEATURE_X", "2")
+    put(source, "FEATURE_Y", "2")
+
+    eventually(lambda: settings.FEATURE_Y == 2)
+    assert 5 == settings.FEATURE_X
+
+
+def test_a_bad_update_is_refused_whole(site: Site, eventually: Eventually) -> None:
+    """A wrong type anywhere leaves every live setting as it is, until it is mended."""
+    source = site({"FEATURE_X": 1, "FEATURE_Y": "a", "PAGE_SIZE": 1}, {})
+    follow(eventually)
+
+    put(source, "FEATURE_X", "many")
+    put(source, "FEATURE_Y", "b")
+    eventually(lambda: (status := following.status()) is not None and status.rejection is not None)
+    assert (1, "a") == (settings.FEATURE_X, settings.FEATURE_Y)
+
+    put(source, "FEATURE_X", "2")
+    eventually(lambda: (settings.FEATURE_X, settings.FEATURE_Y) == (2, "b"))
+
+
+def test_the_signal_tells_old_and_new(site: Site, eventually: Eventually) -> None:
+    """With the revision; a receiver that raises harms nobody."""
+    source = site({"FEATURE_X": 1, "FEATURE_Y": 1}, {})
+    told: list[tuple[Any, Any]] = []
+
+    def fail(**_: Any) -> None:
+        raise RuntimeError
+
+    def note(changes: Any, revision: int, **_: Any) -> None:
+        told.append((changes, revision))
+
+    settings_changed.connect(fail)
+    settings_changed.connect(note)
+    try:
+        follow(eventually)
+        revision = source.store.put("/config/app/FEATURE_X", "2")
+        eventually(lambda: told)
+    finally:
+        settings_changed.disconnect(fail)
+        settings_changed.disconnect(note)
+
+    assert [({"FEATURE_X": (1, 2)}, revision)] == told
+
+
+def test_only_a_server_s_request_begins_it(site: Site) -> None:
+    """Neither setting Django up nor its test client starts a thread or asks etcd."""
+    site({"FEATURE_X": 1}, {})
+    before = threading.active_count()
+
+    following.begin_with_a_request(ClientHandler)
+
+    assert before == threading.active_count()
+    assert not following.following()._begun
+    following.begin_with_a_request(ASGIHandler)
+    assert following.following()._begun
+
+
+def test_readers_never_meet_a_gap_or_a_mixture(
+    site: Site, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight threads read through 200 reloads: every read succeeds, and one state is never half of another."""
+    monkeypatch.setattr(following, "Live", partial(Live, debounce=(0, 0)))
+    interval = sys.getswitchinterval()
+    source = site({"FEATURE_PAIR": {"a": 0, "b": 0}, "FEATURE_A": 0}, {})
+    follow(eventually)
+    problems: list[object] = []
+    over = threading.Event()
+
+    def read() -> None:
+        try:
+            while not over.is_set():
+                pair, state = settings.FEATURE_PAIR, current().values
+                if pair["a"] != pair["b"] or state["FEATURE_PAIR"]["a"] != state["FEATURE_A"] or settings.FEATURE_A < 0:
+                    problems.append((pair, state))
+        except Exception as e:  # noqa: BLE001  # whatever it is, it fails the test
+            problems.append(e)
+
+    sys.setswitchinterval(1e-4)  # so that readers are interrupted often, and reloads come quickly
+    readers = [threading.Thread(target=read) for _ in range(8)]
+    for reader in readers:
+        reader.start()
+    number = 0
+    try:
+        while (status := following.status()) is not None and status.reloads < 200 and not problems:
+            number += 1
+            with source.overlaid(_state(number)):
+                eventually(lambda: current().values["FEATURE_A"] == number)  # noqa: B023  # it is called here
+    finally:
+        over.set()
+        for reader in readers:
+            reader.join()
+        sys.setswitchinterval(interval)
+
+    assert [] == problems
+
+
+def _state(number: int) -> dict[str, Entry]:
+    """Make a layer in which everything says the same number."""
+    pair = f'{{"a": {number}, "b": {number}}}'
+    return {"FEATURE_PAIR": make_entry("FEATURE_PAIR", pair), "FEATURE_A": make_entry("FEATURE_A", str(number))}
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"LIVE": ["SECRET_KEY"]}, "etcd_settings.E002"),
+        ({"LIVE": ["DATA*"]}, "etcd_settings.E002"),
+        ({"LIVE": ["*"]}, "etcd_settings.E002"),
+        ({"LIVE": ["feature_x"]}, "etcd_settings.E001"),
+        ({"LIVE": "FEATURE_X"}, "etcd_settings.E001"),
+        ({"live": []}, "etcd_settings.E001"),
+        ({"URL": "etcd://localhost/config/?colour=red"}, "etcd_settings.E001"),
+        ({"LIVE": ["FEATURE_*"], "URL": "etcd://localhost/config/"}, None),
+    ],
+)
+def test_checks_say_what_is_wrong(site: Site, said: Any, expected: str | None) -> None:
+    """Each mistake is an Error, also where a glob reaches a name that Django reads once."""
+    site({"FEATURE_X": 1}, {})
+    with override_settings(ETCD_SETTINGS=said):
+        found = check_options(None)
+
+    assert ([expected] if expected else []) == [message.id for message in found]
+    assert all(isinstance(message, checks.Error) for message in found)
+
+
+def test_a_check_warns_of_lower_case_names(site: Site) -> None:
+    """It names the key."""
+    site({}, {"page_size": "1"})
+
+    assert ["'/config/app/page_size'"] == [message.msg.split()[0] for message in check_names(None)]
+
+
+def test_what_django_reads_once_is_not_live_even_if_it_is_named(site: Site, eventually: Eventually) -> None:
+    """A server runs no checks; so nothing is half changed there."""
+    source = site({"ETCD_SETTINGS": {"LIVE": ["*"]}, "TIME_ZONE": "UTC", "FEATURE_X": 1}, {})
+    follow(eventually)
+
+    put(source, "TIME_ZONE", "Europe/Paris")
+    put(source, "FEATURE_X", "2")
+
+    eventually(lambda: settings.FEATURE_X == 2)
+    assert "UTC" == settings.TIME_ZONE
