@@ -25,7 +25,7 @@ OLDEST = [
 PYDANTIC_SETTINGS = ["2.8", "2.9", "2.10", "2.11", "2.12", "2.13", "2.14", "2.15", "2.16"]
 DYNACONF = ["3.2", "3.3"]
 
-DJANGO = ["5.2", "6.0"]
+DJANGO = ["5.2", "6.0", "6.1"]
 
 
 @nox.session(python=PYTHONS)
@@ -70,7 +70,7 @@ def dynaconf(session: nox.Session, version: str) -> None:
 @nox.session(python=PYTHONS[1])
 @nox.parametrize("version", DJANGO)
 def django(session: nox.Session, version: str) -> None:
-    """Run what builds on Django with each of its versions; 6.0 takes Python 3.12 or newer."""
+    """Run what builds on Django with each of its versions; 6.0 and later take Python 3.12 or newer."""
     session.install(".[dev]", f"django=={version}.*")
     session.run("pytest", "-k", "django", "tests/integrations", *session.posargs)
 

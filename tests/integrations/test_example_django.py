@@ -23,12 +23,12 @@ PATIENCE = 30.0
 
 GUNICORN = ["-m", "gunicorn", "--workers", "2", "--bind", "127.0.0.1:0", "--graceful-timeout", "5"]
 SERVERS = {
-    "sync": [*GUNICORN, "shop.wsgi"],
-    "sync, preloaded": [*GUNICORN, "--preload", "shop.wsgi"],
-    "gthread": [*GUNICORN, "--worker-class", "gthread", "--threads", "2", "shop.wsgi"],
-    "gevent": [*GUNICORN, "--worker-class", "gevent", "shop.wsgi"],
-    "gevent, preloaded": [*GUNICORN, "--worker-class", "gevent", "--preload", "shop.wsgi"],
-    "uvicorn": ["-m", "uvicorn", "--port", "0", "shop.asgi:application"],
+    "sync": [*GUNICORN, "storefront.wsgi"],
+    "sync, preloaded": [*GUNICORN, "--preload", "storefront.wsgi"],
+    "gthread": [*GUNICORN, "--worker-class", "gthread", "--threads", "2", "storefront.wsgi"],
+    "gevent": [*GUNICORN, "--worker-class", "gevent", "storefront.wsgi"],
+    "gevent, preloaded": [*GUNICORN, "--worker-class", "gevent", "--preload", "storefront.wsgi"],
+    "uvicorn": ["-m", "uvicorn", "--port", "0", "storefront.asgi:application"],
 }
 
 
@@ -92,13 +92,13 @@ def serving(kind: str, environment: Mapping[str, str], folder: Path) -> Iterator
 @pytest.fixture
 def environment(etcd_server: EtcdServer) -> dict[str, str]:
     """Seed etcd with the project's own script; give the environment that the README sets."""
-    etcd_server.delete_prefix("/config/shop/")
+    etcd_server.delete_prefix("/config/storefront/")
     etcdctl = etcd_server.site.binaries.etcdctl
     environment = {
         **os.environ,
         "PATH": f"{etcdctl.parent}{os.pathsep}{os.environ['PATH']}",
         "ETCDCTL_ENDPOINTS": etcd_server.endpoint,
-        "SHOP_ETCD_URL": f"etcd://{etcd_server.endpoint}/config/shop/",
+        "STOREFRONT_ETCD_URL": f"etcd://{etcd_server.endpoint}/config/storefront/",
     }
     subprocess.run([PROJECT / "seed.sh"], check=True, env=environment, timeout=60)
     return environment
@@ -126,7 +126,7 @@ def test_a_change_reaches_every_worker(
     workers = 1 if kind == "uvicorn" else 2
     with serving(kind, environment, tmp_path) as server:
         first = server.answers(workers, lambda answer: answer["checkout"] is False and answer["page_size"] == 50)
-        etcd_server.etcdctl("put", "/config/shop/FEATURE_CHECKOUT", "true")
+        etcd_server.etcdctl("put", "/config/storefront/FEATURE_CHECKOUT", "true")
         began = time.monotonic()
         changed = server.answers(workers, lambda answer: answer["checkout"] is True)
         took = time.monotonic() - began
@@ -135,9 +135,9 @@ def test_a_change_reaches_every_worker(
         assert took < PATIENCE
         assert first.keys() == changed.keys()
         assert 1 == len({answer["revision"] for answer in changed.values()})
-        etcd_server.etcdctl("put", "/config/shop/FEATURE_CHECKOUT", "certainly")
-        etcd_server.etcdctl("put", "/config/shop/FEATURE_CHECKOUT", "true")
-        etcd_server.etcdctl("put", "/config/shop/FEATURE_BANNER/text", "Bye")
+        etcd_server.etcdctl("put", "/config/storefront/FEATURE_CHECKOUT", "certainly")
+        etcd_server.etcdctl("put", "/config/storefront/FEATURE_CHECKOUT", "true")
+        etcd_server.etcdctl("put", "/config/storefront/FEATURE_BANNER/text", "Bye")
         server.answers(workers, lambda answer: answer["checkout"] is True and answer["banner"]["text"] == "Bye")
         if workers > 1:
             server.process.send_signal(signal.SIGHUP)
@@ -156,11 +156,11 @@ def test_a_refused_update_is_logged_without_the_value(
     """The log names the key; the workers go on with what they had, through an outage too, and take what comes after."""
     with serving("sync", environment, tmp_path) as server:
         server.answers(2, lambda answer: True)
-        etcd_server.etcdctl("put", "/config/shop/FEATURE_CHECKOUT", "certainly")
-        eventually(lambda: "/config/shop/FEATURE_CHECKOUT" in server.log)
+        etcd_server.etcdctl("put", "/config/storefront/FEATURE_CHECKOUT", "certainly")
+        eventually(lambda: "/config/storefront/FEATURE_CHECKOUT" in server.log)
         server.answers(2, lambda answer: answer["checkout"] is False)
         etcd_server.restart()
-        etcd_server.etcdctl("put", "/config/shop/FEATURE_CHECKOUT", "true")
+        etcd_server.etcdctl("put", "/config/storefront/FEATURE_CHECKOUT", "true")
 
         server.answers(2, lambda answer: answer["checkout"] is True)
         assert 0 == server.stop()
@@ -176,7 +176,7 @@ def test_the_commands_tell_what_etcd_says(environment: dict[str, str], etcd_serv
 
     assert "FEATURE_BANNER = {'text': 'Hello', 'percent': 100}\n" in shown.stdout
     assert "SECRET_KEY = '**********'\n" in shown.stdout
-    assert "FEATURE_BANNER/text comes from /config/shop/FEATURE_BANNER/text" in explained.stdout
+    assert "FEATURE_BANNER/text comes from /config/storefront/FEATURE_BANNER/text" in explained.stdout
     assert (1, True) == (different.returncode, "PAGE_SIZE: 20 -> 50\n" in different.stdout)
     assert "FEATURE_CHECKOUT" not in different.stdout
     assert "change me" not in shown.stdout + different.stdout
@@ -195,7 +195,7 @@ def test_watch_prints_changes_until_it_is_interrupted(
         process = subprocess.Popen(command, cwd=PROJECT, env=environment, stderr=sink, stdout=sink)
     try:
         eventually(lambda: "Watching" in log.read_text())
-        etcd_server.etcdctl("put", "/config/shop/PAGE_SIZE", "70")
+        etcd_server.etcdctl("put", "/config/storefront/PAGE_SIZE", "70")
         eventually(lambda: "PAGE_SIZE = 70" in log.read_text())
         process.send_signal(signal.SIGINT)
         assert 130 == process.wait(PATIENCE)
@@ -207,12 +207,12 @@ def test_watch_prints_changes_until_it_is_interrupted(
 def test_the_commands_while_etcd_is_away(environment: dict[str, str], tmp_path: Path) -> None:
     """With a ``last_good`` file they work and say so; without, the error names the endpoint."""
     saved = tmp_path / "last"
-    there = environment["SHOP_ETCD_URL"]
-    assert 0 == manage({**environment, "SHOP_ETCD_URL": f"{there}?last_good={saved}"}, "check").returncode
-    gone = "etcd://127.0.0.1:1/config/shop/"
+    there = environment["STOREFRONT_ETCD_URL"]
+    assert 0 == manage({**environment, "STOREFRONT_ETCD_URL": f"{there}?last_good={saved}"}, "check").returncode
+    gone = "etcd://127.0.0.1:1/config/storefront/"
 
-    kept = manage({**environment, "SHOP_ETCD_URL": f"{gone}?last_good={saved}"}, "etcd_settings", "show")
-    failed = manage({**environment, "SHOP_ETCD_URL": gone}, "check")
+    kept = manage({**environment, "STOREFRONT_ETCD_URL": f"{gone}?last_good={saved}"}, "etcd_settings", "show")
+    failed = manage({**environment, "STOREFRONT_ETCD_URL": gone}, "check")
 
     assert "PAGE_SIZE = 50" in kept.stdout
     assert "Etcd does not answer" in kept.stderr

@@ -35,9 +35,9 @@ def type_of(default: Any) -> Any:
         case Mapping():
             return record("dict", default) if all(isinstance(name, str) for name in default) else dict[str, Any]
         case tuple():
-            return tuple[_common(default), ...]
+            return tuple[_common(default), ...]  # type: ignore[misc]  # it is made here
         case list():
-            return list[_common(default)]  # type: ignore[misc]  # it is made here
+            return list[_common(default)]  # type: ignore[misc]  # likewise
         case set() | frozenset():
             kind: Any = frozenset if isinstance(default, frozenset) else set
             return kind[_common(default)]
