@@ -103,11 +103,14 @@ class Reloaded:
     A `Live` has new settings.
 
     Args:
-        revision: Of the source that changed.
+        source: The title of the source that changed.
+
+        revision: Its revision.
 
         paths: The field paths that differ.
     """
 
+    source: str
     revision: int
     paths: frozenset[str]
 
@@ -118,11 +121,14 @@ class Rejected:
     A `Live` refused an update.
 
     Args:
-        revision: Of the source that changed.
+        source: The title of the source that changed.
+
+        revision: Its revision.
 
         error: The type of the reason.
     """
 
+    source: str
     revision: int
     error: str
 

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
-from weakref import WeakSet
+from weakref import WeakSet, WeakValueDictionary
 
 from etcd_settings.live.changes import Change, changed_paths
 
@@ -56,10 +56,11 @@ class Subscription(Generic[P, R]):
         paths: tuple[str, ...] = (),
         cancelled: Callable[[Any], object] = lambda _: None,
     ) -> None:
+        update_wrapper(self, function)  # first: a subscription that is registered once more has such attributes too
         self._function, self._paths, self._cancelled = function, paths, cancelled
         self._loop = _loop_for(function)
+        self._runner: _Runner | None = None  # kept by who needs it, so that it goes with the last of them
         self.is_active = True
-        update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self._function(*args, **kwargs)
@@ -78,7 +79,7 @@ class Subscription(Generic[P, R]):
         """Tell whether something changed that matters to it."""
         return not self._paths or any(change.touches(path) for path in self._paths)
 
-    def deliver(self, event: Any, runners: dict[Any, _Runner]) -> None:
+    def deliver(self, event: Any, runners: WeakValueDictionary[Any, _Runner]) -> None:
         """Call it, or have its loop call it; does not raise."""
         if not self.is_active:
             return
@@ -89,7 +90,8 @@ class Subscription(Generic[P, R]):
             except BaseException as e:  # noqa: BLE001  # also SystemExit: nobody stops the dispatcher from here
                 _complain(self._function, e)
         else:
-            runners.setdefault(self._loop, _Runner(self._loop)).submit(self, event)
+            self._runner = runners.setdefault(self._loop, self._runner or _Runner(self._loop))
+            self._runner.submit(self, event)
 
     async def run(self, event: Any) -> None:
         """Await it, on its loop; does not raise."""
@@ -99,6 +101,10 @@ class Subscription(Generic[P, R]):
                 await function(event)
             except Exception as e:  # noqa: BLE001  # what it raises is told, and harms nobody
                 _complain(self._function, e)
+            except BaseException as e:
+                if type(e).__name__ != "CancelledError" or _is_cancelled():
+                    raise
+                _complain(self._function, e)  # it awaited something that was cancelled; the task is not
 
     def __repr__(self) -> str:
         return f"<Subscription of {_name(self._function)}{'' if self.is_active else ', cancelled'}>"
@@ -110,7 +116,7 @@ class Callbacks(Generic[T]):
     def __init__(self) -> None:
         self._subscriptions: tuple[Subscription[Any, Any], ...] = ()
         self._iterations: WeakSet[Changes[T]] = WeakSet()  # weak: whoever leaves a loop early leaves it behind
-        self._runners: dict[Any, _Runner] = {}
+        self._runners: WeakValueDictionary[Any, _Runner] = WeakValueDictionary()  # loop → who runs things there
         self._lock = threading.Lock()
 
     def add(self, function: Callable[P, R], paths: tuple[str, ...]) -> Subscription[P, R]:
@@ -154,7 +160,7 @@ class Callbacks(Generic[T]):
 
     def after_fork(self) -> None:
         """Drop what belongs to event loops: none of them runs in this process."""
-        self._lock, self._iterations, self._runners = threading.Lock(), WeakSet(), {}
+        self._lock, self._iterations, self._runners = threading.Lock(), WeakSet(), WeakValueDictionary()
         self._subscriptions = tuple(one for one in self._subscriptions if not one.needs_loop)
 
     def _remove(self, subscription: Subscription[Any, Any]) -> None:
@@ -254,7 +260,16 @@ class _Runner:
             self._task = None
 
 
+def _is_cancelled() -> bool:
+    import asyncio
+
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
 def _loop_for(function: Callable[..., Any]) -> asyncio.AbstractEventLoop | None:
+    if isinstance(function, Subscription):
+        return function._loop  # noqa: SLF001  # of its own kind
     called = getattr(function, "__call__", None)  # noqa: B004  # not whether it can be called, but what is called
     if not inspect.iscoroutinefunction(function) and not inspect.iscoroutinefunction(called):
         return None

@@ -30,10 +30,13 @@ class Built(Generic[T]):
         settings: The settings.
 
         taken: What they were made of, by source, in the order of first use.
+
+        unread: Whether there was a source that could not be read, without which the factory made do.
     """
 
     settings: T = field(repr=False)
     taken: Mapping[Source, Snapshot]
+    unread: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Failed:
         unread: Whether there was a source that could not be read: then it may work later, though nothing changes.
     """
 
-    error: Exception = field(repr=False)
+    error: BaseException = field(repr=False)
     taken: Mapping[Source, Snapshot]
     unread: bool
 
@@ -71,11 +74,17 @@ def build(
     try:
         with pins.in_force():
             settings = factory()
-    except Exception as e:  # noqa: BLE001  # whatever it is, it says that there are no settings
+    except BaseException as e:  # noqa: BLE001  # also SystemExit: whatever it is, it says that there are no settings
         return Failed(e, pins.taken, bool(pins.failed))
     if inspect.isawaitable(settings):
         if inspect.iscoroutine(settings):
             settings.close()
         mistake = ConfigurationError("The factory of a Live is an ordinary function, not an async one.")
         return Failed(mistake, pins.taken, unread=False)
-    return Built(settings, pins.taken)
+    if known and not pins.taken:
+        mistake = ConfigurationError(
+            "The factory of a Live read no source this time, as if it had its result from a cache. Give Live what "
+            "builds the settings anew."
+        )
+        return Failed(mistake, pins.taken, unread=False)
+    return Built(settings, pins.taken, bool(pins.failed))

@@ -46,8 +46,11 @@ class Change(Generic[T]):
 
 
 def changed_paths(old: object, new: object) -> frozenset[str]:
-    """Give the field paths whose values differ."""
-    return frozenset(_differing(old, new, ""))
+    """Give the field paths whose values differ; ``""`` alone if they cannot be gone through."""
+    try:
+        return frozenset(_differing(old, new, ""))
+    except Exception:  # noqa: BLE001  # somebody's mapping: what cannot be compared is not the same
+        return frozenset({""})
 
 
 def settings_classes(settings: object) -> set[Any]:
@@ -90,7 +93,9 @@ def _children(value: Any) -> Mapping[Any, Any] | None:
         model: Any = value
         if isinstance(model, pydantic.RootModel):
             return _children(model.root)
-        return {**model.__dict__, **(model.__pydantic_extra__ or {})}
+        # Not all of __dict__: a cached_property is in there too, once somebody has asked for it.
+        names = type(model).model_fields.keys() & model.__dict__.keys()
+        return {**{name: model.__dict__[name] for name in names}, **(model.__pydantic_extra__ or {})}
     return None
 
 

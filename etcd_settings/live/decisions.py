@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from typing import Literal, TypeAlias
 
+from etcd_settings.snapshot import Snapshot
 from etcd_settings.source import Source
 
 __all__ = ["Decisions", "Outcome"]
@@ -26,27 +27,42 @@ class Decisions:
     """Thread-safe. The lock is held for a few steps in memory."""
 
     def __init__(self) -> None:
+        self.latest: dict[Source, Snapshot] = {}  # what was decided on last
         self._made: dict[Source, deque[tuple[int, Outcome]]] = {}
         self._waiting: list[Callable[[], object]] = []
         self._lock = threading.Lock()
 
-    def record(self, source: Source, revision: int, outcome: Outcome) -> None:
-        """Note what was decided on the state that *source* had at *revision*."""
+    def record(self, source: Source, snapshot: Snapshot, outcome: Outcome) -> None:
+        """Note what was decided on a state of *source*."""
         with self._lock:
             made = self._made.setdefault(source, deque(maxlen=_REMEMBERED))
-            while made and made[-1][0] >= revision:  # decided once more, or restored from a backup
+            while made and made[-1][0] >= snapshot.revision:  # decided once more, or restored from a backup
                 made.pop()
-            made.append((revision, outcome))
+            made.append((snapshot.revision, outcome))
+            self.latest[source] = snapshot
         self.tell()
 
-    def confirm(self, source: Source, revision: int) -> None:
-        """Note that nothing of ours changed up to *revision*: what was decided last holds for it."""
+    def confirm(self, source: Source, snapshot: Snapshot) -> None:
+        """Note that nothing of ours changed up to a state, if that is so: what was decided last holds for it."""
+        decided = self.latest.get(source)
+        if decided is None or decided != snapshot:
+            return
         with self._lock:
-            made = self._made.get(source)
-            if not made or made[-1][0] >= revision:
-                return
-            made[-1] = (revision, made[-1][1])
+            if self.latest[source] is not decided:
+                return  # another state was decided on, just now
+            made = self._made[source]
+            _, outcome = made.pop()
+            while made and made[-1][0] >= snapshot.revision:  # restored from a backup
+                made.pop()
+            made.append((snapshot.revision, outcome))
+            self.latest[source] = snapshot
         self.tell()
+
+    def keep(self, sources: Collection[Source]) -> None:
+        """Forget all others, which are not followed any more."""
+        with self._lock:
+            for source in [source for source in self.latest if source not in sources]:
+                del self.latest[source], self._made[source]
 
     def on(self, source: Source, revision: int) -> Outcome | None:
         """Give what was decided on *revision*; None if nothing yet."""

@@ -10,11 +10,12 @@ It knows what is in use and what was refused. It knows nothing of how users hold
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
@@ -71,7 +72,7 @@ class Timing:
             quiet, longest = map(float, debounce)
         except (TypeError, ValueError):
             quiet = longest = -1.0
-        if not 0 <= quiet <= longest:
+        if not 0 <= quiet <= longest or math.isinf(quiet):
             raise ConfigurationError(
                 "debounce is two numbers of seconds: of quiet, and at most, as in (0.05, 1.0).", subject="debounce"
             )
@@ -115,7 +116,6 @@ class Dispatcher(Generic[T]):
         self._inbox = Inbox()
         self._following = Following(self._inbox, timing.relist)
         self._latest: dict[Source, Snapshot] = {}  # what came last, accepted or not
-        self._decided: Mapping[Source, Snapshot] = {}  # what was accepted or refused last
         self._accepted: Mapping[Source, Snapshot] = {}
         self._retries = 0
         self._retry_at: float | None = None
@@ -138,18 +138,21 @@ class Dispatcher(Generic[T]):
 
         Raises:
             Exception: What the factory raised; pydantic's errors as an `InvalidSettingsError`.
+            RuntimeError: There is no room for a thread. It may be tried again.
         """
         if not self.has_settings:
             self._take_first()
-        thread = self._thread = threading.Thread(target=self._main, name="etcd-settings-live", daemon=True)
-        thread.start()
+        self._swap(self.settings)  # before the thread may have newer ones
+        self._following.become(self._latest)
         self._following.resume()
-        self._swap(self.settings)
+        thread = threading.Thread(target=self._main, name="etcd-settings-live", daemon=True)
+        thread.start()
+        self._thread = thread
 
     def stop(self) -> None:
         """End the thread, and follow nothing more."""
         self._stopping = True
-        self._following.become(())
+        self._following.end()
         self._inbox.close()
         self.decisions.tell()
         self.callbacks.end()
@@ -170,7 +173,7 @@ class Dispatcher(Generic[T]):
 
     def after_fork(self) -> None:
         """Forget the thread, its locks, and what it was about to decide."""
-        self._thread, self._latest = None, dict(self._decided)
+        self._thread, self._latest = None, dict(self.decisions.latest)
         self._inbox.after_fork()
         self.decisions.after_fork()
         self.callbacks.after_fork()
@@ -181,11 +184,13 @@ class Dispatcher(Generic[T]):
         built = build(self._factory, {}, self._following.read)
         if isinstance(built, Failed):
             self._following.become(())
-            raise invalid(built.error, [self._factory]) or built.error
+            raise invalid(built.error, [self._factory], built.taken.values()) or built.error
+        if not built.taken:
+            log.warning("What Live builds reads no source in the thread that builds it: there is nothing to follow.")
         self.settings = built.settings
         self._latest, self._accepted = dict(built.taken), built.taken
-        self._decide([], "applied")
-        self._following.become(built.taken)
+        self._schedule(built)
+        self._decide(self._latest, "applied")
 
     def _main(self) -> None:
         while not self._stopping:
@@ -197,7 +202,7 @@ class Dispatcher(Generic[T]):
                 where = "".join(traceback.format_tb(e.__traceback__)).rstrip()
                 # Not log.exception, which shows what the error says.
                 log.error("Following etcd met a bug in etcd-settings, %s:\n%s", type(e).__name__, where)  # noqa: TRY400
-        self._following.become(())  # it may have followed a new source after `stop`
+        self._following.end()  # it may have followed a new source after `stop`
 
     def _heed(self) -> None:
         """Look at what came; wait for more only if something changed."""
@@ -206,6 +211,8 @@ class Dispatcher(Generic[T]):
         news = self._inbox.take()
         if self._is_new(news, self._latest):
             self._settle(news)
+            if self._stopping:
+                return
         changed = self._take_in(news)
         if changed or (self._retry_at is not None and time.monotonic() >= self._retry_at):
             self._reload(changed)
@@ -215,7 +222,7 @@ class Dispatcher(Generic[T]):
         quiet_at = (now := time.monotonic()) + self._timing.quiet
         deadline = now + self._timing.longest
         while not self._stopping and (left := min(quiet_at, deadline) - time.monotonic()) > 0:
-            if not self._inbox.wait(left):
+            if not self._inbox.wait(min(left, threading.TIMEOUT_MAX)):
                 break
             more = self._inbox.take()
             if self._is_new(more, {**self._latest, **news}):
@@ -230,87 +237,101 @@ class Dispatcher(Generic[T]):
         """Note what came, and give the sources of which something changed."""
         changed: list[Source] = []
         for source, snapshot in news.items():
-            if source not in self._latest:
-                continue  # it is not followed any more
+            if source not in self._latest or self._is_behind(source, snapshot):
+                continue  # it is not followed any more, or the watch has yet to come to where we read
             is_same = self._latest[source] == snapshot
             self._latest[source] = snapshot
             if is_same:
-                self.decisions.confirm(source, snapshot.revision)
+                self.decisions.confirm(source, snapshot)
                 if snapshot == self._accepted.get(source):
                     self._following.accept(source, snapshot)
             else:
                 changed.append(source)
         return changed
 
+    def _is_behind(self, source: Source, snapshot: Snapshot) -> bool:
+        latest = self._latest[source]
+        if snapshot.cluster_id != latest.cluster_id or snapshot.revision >= latest.revision:
+            return False
+        return (source.status().revision or 0) >= latest.revision  # else the source went back itself: a restore
+
     def _reload(self, changed: list[Source]) -> None:
-        revision = self._latest[changed[-1]].revision if changed else self._revision_refused()
+        revision = self._latest[changed[-1]].revision if changed else self._revision_tried()
         emptied = [source for source in self._latest if self._is_emptied(source)]
         if emptied and not self._allow_empty:
             reason = f"{emptied[0].options.title} would have no keys left, which allow_empty=True permits"
             self._refuse(changed, Rejection(revision, RejectedUpdateError(revision, reason)))
             return
         built = build(self._factory, self._latest, self._following.read)
+        self._schedule(built)
         if isinstance(built, Failed):
             self._latest |= built.taken
             self._following.become(self._latest)
-            self._schedule(built)
             hints = [self._factory, type(self.settings)]
-            error = why(built.error, revision, built.taken.values(), hints)
+            error = why(built.error, revision, self._latest.values(), hints)
             self._refuse(changed, Rejection(revision, error))
         else:
             self._accept(changed, built, revision)
 
-    def _revision_refused(self) -> int:
-        return self.rejection.revision if self.rejection is not None else 0
+    def _revision_tried(self) -> int:
+        """Give the revision that is tried again: the one refused, or that of the settings in use."""
+        if self.rejection is not None:
+            return self.rejection.revision
+        return max((snapshot.revision for snapshot in self._latest.values()), default=0)
 
     def _is_emptied(self, source: Source) -> bool:
         before = self._accepted.get(source)
         return bool(before) and not self._latest[source]
 
-    def _schedule(self, failed: Failed) -> None:
+    def _schedule(self, built: Built[T] | Failed) -> None:
+        """Have it built again soon if a source could not be read, also if the factory made do without."""
         pause = min(_FIRST_RETRY * 2 ** min(self._retries, 20), _LONGEST_RETRY)
-        self._retry_at = time.monotonic() + pause if failed.unread else None
-        self._retries = self._retries + 1 if failed.unread else 0
+        self._retry_at = time.monotonic() + pause if built.unread else None
+        self._retries = self._retries + 1 if built.unread else 0
 
     def _accept(self, changed: list[Source], built: Built[T], revision: int) -> None:
         old, self.settings = self.settings, built.settings
         self._latest, self._accepted = dict(built.taken), built.taken
-        self._retries, self._retry_at = 0, None
         self._following.become(built.taken)
         if self._stopping:
             return
+        self._swap(built.settings)
         paths = changed_paths(old, built.settings)
         refused, self.rejection = self.rejection, None
         self.reloads += bool(paths)
-        self._swap(built.settings)
         if refused is not None:
             log.info("The settings of revision %d are good again, and in use.", revision)
         if paths:
             self._clear_caches(old, built.settings)
-        self._decide(changed, "applied")
+        self._decide(self._latest, "applied")
         if paths:
             if hooks.observed():
-                hooks.tell(hooks.Reloaded(revision, paths))
+                hooks.tell(hooks.Reloaded(self._title(changed), revision, paths))
             self.callbacks.publish(Change(old, built.settings, paths, revision), lambda: not self._stopping)
 
     def _refuse(self, changed: list[Source], rejection: Rejection) -> None:
         before, self.rejection = self.rejection, rejection
-        is_known = not changed and before is not None and str(before) == str(rejection)
+        is_known = not changed and before is not None and type(before.error) is type(rejection.error)
         if not is_known:
             log.error("%s", rejection)
-        self._decide(changed, "rejected")
+        self._decide(
+            [*changed, *(source for source in self._latest if source not in self.decisions.latest)], "rejected"
+        )
         if not is_known and hooks.observed():
-            hooks.tell(hooks.Rejected(rejection.revision, type(rejection.error).__name__))
+            hooks.tell(hooks.Rejected(self._title(changed), rejection.revision, type(rejection.error).__name__))
         if not is_known and self._on_reject is not None and not self._stopping:
             self.callbacks.deliver(self._on_reject, rejection)
 
-    def _decide(self, changed: list[Source], outcome: Outcome) -> None:
-        for source in changed or self._latest:
-            if source in self._latest:
-                self.decisions.record(source, self._latest[source].revision, outcome)
-                if outcome == "applied":
-                    self._following.accept(source, self._latest[source])
-        self._decided = dict(self._latest)
+    def _decide(self, sources: Iterable[Source], outcome: Outcome) -> None:
+        for source in sources:
+            self.decisions.record(source, self._latest[source], outcome)
+            if outcome == "applied":
+                self._following.accept(source, self._latest[source])
+        self.decisions.keep(self._latest)
+
+    def _title(self, changed: list[Source]) -> str:
+        source = changed[-1] if changed else next(iter(self._latest), None)
+        return "" if source is None else source.options.title
 
     def _clear_caches(self, old: T, new: T) -> None:
         """Have ``settings_cached()`` of pydantic-settings, which keeps instances by class, make new ones."""
@@ -322,6 +343,4 @@ class Dispatcher(Generic[T]):
 
     def _ask(self, source: Source) -> None:
         with suppress(EtcdSettingsError):  # an outage, and the watch knows
-            snapshot = source.snapshot(max_age=0)
-            if snapshot == self._decided.get(source):
-                self.decisions.confirm(source, snapshot.revision)
+            self.decisions.confirm(source, source.snapshot(max_age=0))

@@ -22,6 +22,7 @@ class Inbox:
         self._news: dict[Source, Snapshot] = {}
         self._lock = threading.Lock()  # held for a few steps in memory
         self._event = threading.Event()
+        self._closed = False
 
     def put(self, source: Source, snapshot: Snapshot) -> None:
         with self._lock:
@@ -42,23 +43,25 @@ class Inbox:
         return news
 
     def close(self) -> None:
-        """End a `wait`."""
+        """End every `wait`."""
+        self._closed = True
         self._event.set()
 
     def wait(self, timeout: float | None) -> bool:
         """Wait for news or `close`; False if *timeout* seconds passed without."""
-        came = self._event.wait(timeout)
-        self._event.clear()
-        return came
+        # A new one each time: gevent may have patched since the last, also in a child after the hook below.
+        event = self._event = threading.Event()
+        return bool(self._news) or self._closed or event.wait(timeout)
 
     def after_fork(self) -> None:
-        """Replace the locks, on which threads of the parent may have stood."""
-        self._lock, self._event = threading.Lock(), threading.Event()
+        """Replace the lock, which a thread of the parent may have held."""
+        self._lock = threading.Lock()
 
 
 class Following:
     """
-    The sources that are followed. Changed by one thread at a time, the one that starts or dispatches.
+    The sources that are followed. Changed by one thread at a time, the one that starts or dispatches; `end` may come
+    from any, and whoever changes them calls it last.
 
     Args:
         inbox: Where their snapshots go.
@@ -71,11 +74,6 @@ class Following:
         self._followers: dict[Source, _Follower] = {}
         self._judged: set[Source] = set()  # what is saved of them as the last good settings is ours to say
 
-    @property
-    def sources(self) -> tuple[Source, ...]:
-        """Those that are followed, in the order of their first use."""
-        return tuple(self._followers)
-
     def become(self, sources: Iterable[Source]) -> None:
         """Follow these and no others."""
         wanted = dict.fromkeys(sources)
@@ -85,7 +83,19 @@ class Following:
                 source.last_good.dismiss(self)
         for source in [source for source in self._followers if source not in wanted]:
             source.reflector.unsubscribe(self._followers[source])
-        self._followers = {source: self._followers.get(source) or self._follow(source) for source in wanted}
+        for source in wanted:
+            if source not in self._followers:
+                self._followers = {**self._followers, source: self._follow(source)}
+        self._followers = {source: self._followers[source] for source in wanted}
+
+    def end(self) -> None:
+        """Follow nothing any more. What is being changed meanwhile stays known, and is left by the `end` after it."""
+        followers = self._followers
+        for source, follower in followers.items():
+            source.reflector.unsubscribe(follower)
+        for source in list(self._judged):
+            if source.last_good is not None:
+                source.last_good.dismiss(self)
 
     def read(self, source: Source) -> Snapshot:
         """Read a source that may be followed from now on; nothing of it is saved that was not accepted."""

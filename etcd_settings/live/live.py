@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Generic, Self, TypeVar, cast, overload
@@ -163,12 +164,8 @@ class Live(Generic[T]):
             RuntimeError: It was called from within a callback.
         """
         self._refuse_in_callback("close")
-        with self._lock:
-            if self._closed_at is not None:
-                return
-            self._closed_at = time.time()
-        self._dispatcher.stop()
-        self._dispatcher.join(_CLOSING)
+        if self._end():
+            self._dispatcher.join(_CLOSING)
 
     @property
     def proxy(self) -> T:
@@ -311,7 +308,11 @@ class Live(Generic[T]):
     async def __aenter__(self) -> Self:
         from asyncio import to_thread
 
-        return await to_thread(self.start)
+        try:
+            return await to_thread(self.start)
+        except BaseException:
+            self._end()  # if it was cancelled, the thread goes on starting what nobody would close
+            raise
 
     async def __aexit__(self, *_: object) -> None:
         from asyncio import to_thread
@@ -338,6 +339,15 @@ class Live(Generic[T]):
         others.wait()
         return None
 
+    def _end(self) -> bool:
+        """Follow no more, and wait for nobody; False if that was so already."""
+        with self._lock:
+            if self._closed_at is not None:
+                return False
+            self._closed_at = time.time()
+        self._dispatcher.stop()
+        return True
+
     def _fall_asleep(self) -> None:
         kind: Any = type(self)
         self.__class__ = _asleep(kind)
@@ -348,11 +358,13 @@ class Live(Generic[T]):
 
     def _wake_up(self) -> None:
         """Go on in a forked child."""
-        if not self._running and self._dispatcher.has_settings and self._closed_at is None:
-            try:
-                self.start()
-            except RuntimeError:  # the interpreter goes down, and starts no more threads
-                self._swap(self._dispatcher.settings)
+        if self._running or not self._dispatcher.has_settings:
+            return
+        if self._closed_at is not None:
+            self._swap(self._dispatcher.settings)
+            return
+        with suppress(RuntimeError):  # the interpreter goes down, and starts no more threads
+            self.start()
 
     def _refuse_in_callback(self, what: str) -> None:
         if self._dispatcher.is_calling():

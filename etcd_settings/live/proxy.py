@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, SupportsIndex
 
+from etcd_settings.errors import NotStartedError
+
 __all__ = ["Proxy"]
 
 
@@ -25,14 +27,22 @@ class Proxy:
     # Type checkers see the settings' own type in place of this one, and `isinstance` asks `__class__`.
     @property
     def __class__(self) -> type[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return type(_newest(self))
+        try:
+            return type(_newest(self))
+        except NotStartedError:  # tools that go through a module ask every object what it is
+            return Proxy
 
     @__class__.setter
     def __class__(self, _: type[Any]) -> NoReturn:  # pyright: ignore[reportIncompatibleMethodOverride]
         _refuse()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(_newest(self), name)
+        try:
+            return getattr(_newest(self), name)
+        except NotStartedError:
+            if not name.startswith("__"):
+                raise
+        raise AttributeError(name)  # likewise: whether it has a __wrapped__, for example
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         _refuse()
@@ -41,7 +51,10 @@ class Proxy:
         _refuse()
 
     def __repr__(self) -> str:
-        return repr(_newest(self))
+        try:
+            return repr(_newest(self))
+        except NotStartedError:
+            return "<settings that have not been loaded>"
 
     def __str__(self) -> str:
         return str(_newest(self))

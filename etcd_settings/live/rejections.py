@@ -46,7 +46,7 @@ class Rejection:
     def __str__(self) -> str:
         """Say it in one line, fit for a log."""
         if isinstance(self.error, RejectedUpdateError):
-            return str(self.error)
+            return " ".join(str(self.error).split())
         first, *others = (line.removeprefix("- ") for line in str(self.error).splitlines())
         return str(RejectedUpdateError(self.revision, " ".join([first, "; ".join(others)]).strip().rstrip(".")))
 
@@ -66,14 +66,23 @@ def why(error: BaseException, revision: int, snapshots: Iterable[Snapshot], hint
     """
     if isinstance(error, EtcdSettingsError):
         return copy.copy(error)
-    found = invalid(error, hints)
+    found = invalid(error, hints, snapshots)
     if found is not None:
         return found
-    return RejectedUpdateError(revision, f"the factory raised {type(error).__name__}: {_masked(str(error), snapshots)}")
+    try:
+        said = _masked(str(error), snapshots)
+    except Exception:  # noqa: BLE001  # somebody's __str__
+        said = "it cannot be told why"
+    return RejectedUpdateError(revision, f"the factory raised {type(error).__name__}: {said}")
 
 
-def invalid(error: Any, hints: Iterable[Any]) -> InvalidSettingsError | None:
-    """Make our error of pydantic's; None if it is not pydantic's."""
+def invalid(error: Any, hints: Iterable[Any], snapshots: Iterable[Snapshot]) -> InvalidSettingsError | None:
+    """
+    Make our error of pydantic's; None if it is not pydantic's.
+
+    Messages that are not pydantic's own may quote other settings than the one that they are about, so that nothing of
+    *snapshots* is shown in them.
+    """
     core: Any = sys.modules.get("pydantic_core")
     if core is None or not isinstance(error, core.ValidationError):
         return None
@@ -83,7 +92,8 @@ def invalid(error: Any, hints: Iterable[Any]) -> InvalidSettingsError | None:
 
     plans = [target_for(kind).plan for kind in _models([*hints], error.title)] or [Anything()]
     keys = _noted(getattr(error, "__notes__", ()))
-    readings: Any = zip(*(findings(error, plan) for plan in plans), strict=True)
+    secrets = {text for snapshot in snapshots for text in _texts(snapshot)}
+    readings: Any = zip(*(findings(error, plan, secrets=secrets) for plan in plans), strict=True)
     errors: list[Mapping[str, Any]] = []
     for same in readings:
         found = min(same, key=_shown)  # where one plan says that a place is secret, it is

@@ -64,8 +64,8 @@ def test_reloads_and_rejections_are_seen(seen: list[Event], eventually: Callable
             eventually(lambda: any(isinstance(event, Rejected) for event in seen))
 
     assert Connected(source.options.title) in seen
-    assert Reloaded(reloaded, frozenset({"debug"})) in seen
-    assert Rejected(rejected, "InvalidSettingsError") in seen
+    assert Reloaded(source.options.title, reloaded, frozenset({"debug"})) in seen
+    assert Rejected(source.options.title, rejected, "InvalidSettingsError") in seen
     assert "hunter2" not in repr(seen)
 
 
@@ -90,8 +90,8 @@ def test_an_observer_that_raises_changes_nothing(caplog: pytest.LogCaptureFixtur
 def test_events_as_log_records(caplog: pytest.LogCaptureFixture) -> None:
     """The name is stable, and the facts can be taken from the record."""
     with caplog.at_level(logging.INFO, "etcd_settings.events"):
-        log_records(Reloaded(7, frozenset({"a"})))
+        log_records(Reloaded("x", 7, frozenset({"a"})))
 
     (record,) = caplog.records
     assert ("etcd_settings.events", "Reloaded", "Reloaded") == (record.name, record.getMessage(), vars(record)["event"])
-    assert {"revision": 7, "paths": frozenset({"a"})} == vars(record)["facts"]
+    assert {"source": "x", "revision": 7, "paths": frozenset({"a"})} == vars(record)["facts"]

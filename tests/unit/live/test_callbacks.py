@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import threading
+import weakref
 from collections.abc import Callable, Sized
 from functools import partial
 from typing import Any
@@ -407,3 +409,91 @@ def test_waiting_on_a_loop(app: App) -> None:
                 await live.wait_async(1_000, 0.01)
 
     asyncio.run(main())
+
+
+def test_one_function_may_be_registered_twice(app: App, eventually: Eventually) -> None:
+    """Decorators stack: each has paths of its own, and is cancelled by itself."""
+    told: list[frozenset[str]] = []
+    with Live(app.load, debounce=QUICK) as live:
+
+        @live.on_change("debug")
+        @live.on_change("database")
+        def both(change: Change[Settings]) -> None:
+            told.append(change.paths)
+
+        app.put("debug", "true")
+        eventually(lambda: len(told) == 1)
+        app.put("database/port", "1")
+        eventually(lambda: len(told) == 2)
+        both.cancel()
+        live.wait(app.put("debug", "false"))
+        app.put("database/port", "2")
+        eventually(lambda: len(told) == 3)
+
+    assert [{"debug"}, {"database.port"}, {"database.port"}] == told
+
+
+def test_an_async_function_may_be_registered_twice(app: App) -> None:
+    """The outer one runs on the loop too."""
+
+    async def main() -> list[frozenset[str]]:
+        told: list[frozenset[str]] = []
+        async with Live(app.load, debounce=QUICK) as live:
+            done = asyncio.Event()
+
+            @live.on_change("debug")
+            @live.on_change("database")
+            async def both(change: Change[Settings]) -> None:
+                told.append(change.paths)
+                done.set()
+
+            app.put("debug", "true")
+            await asyncio.wait_for(done.wait(), 20)
+        return told
+
+    assert [{"debug"}] == asyncio.run(main())
+
+
+def test_an_async_callback_that_awaited_something_cancelled_harms_nobody(app: App) -> None:
+    """Its own task is not cancelled, so those that wait behind it are called."""
+
+    async def main() -> None:
+        async with Live(app.load, debounce=QUICK) as live:
+            done = asyncio.Event()
+
+            @live.on_change
+            async def broken(_: Change[Settings]) -> None:
+                raise asyncio.CancelledError
+
+            @live.on_change
+            async def behind(_: Change[Settings]) -> None:
+                done.set()
+
+            app.put("debug", "true")
+            await asyncio.wait_for(done.wait(), 20)
+
+    asyncio.run(main())
+
+
+def test_loops_that_are_gone_are_not_kept(app: App) -> None:
+    """A program that makes a loop for each task, and cancels what it registered there, keeps none of them."""
+    loops: list[weakref.ref[asyncio.AbstractEventLoop]] = []
+    with Live(app.load, debounce=QUICK) as live:
+
+        async def main(port: int) -> None:
+            loops.append(weakref.ref(asyncio.get_running_loop()))
+            done = asyncio.Event()
+
+            async def callback(_: Change[Settings]) -> None:
+                done.set()
+
+            subscription = live.on_change(callback)
+            app.put("database/port", str(port))
+            await asyncio.wait_for(done.wait(), 20)
+            subscription.cancel()
+
+        for port in range(3):
+            asyncio.run(main(port))
+        gc.collect()
+
+        assert [None] * 3 == [loop() for loop in loops]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pytest
@@ -112,3 +113,19 @@ def test_there_are_paths_if_and_only_if_something_differs(old: dict[str, Any], n
 
     assert (old == new) == (not paths)
     assert paths == changed_paths(new, old)
+
+
+def test_a_cached_property_is_no_setting() -> None:
+    """Pydantic keeps it beside the fields once it was asked for; that changes nothing."""
+
+    class Model(BaseModel):
+        host: str
+
+        @cached_property
+        def url(self) -> str:
+            return f"http://{self.host}"
+
+    old, new = Model(host="a"), Model(host="a")
+    assert "http://a" == old.url
+
+    assert frozenset() == changed_paths(old, new)

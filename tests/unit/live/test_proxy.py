@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from etcd_settings import Live
+from etcd_settings.errors import NotStartedError
 from tests.living import App, Database, Settings
 
 
@@ -67,3 +68,14 @@ def test_it_has_no_hash_and_takes_nothing(app: App) -> None:
             proxy.nothing  # noqa: B018
 
     assert live.current.debug is False
+
+
+def test_before_the_start_it_can_be_looked_at(app: App) -> None:
+    """Tools that go through the names of a module must not fail; whoever wants a setting is told."""
+    proxy: Any = Live(app.load).proxy
+
+    assert not isinstance(proxy, (type, Settings))
+    assert not hasattr(proxy, "__wrapped__")
+    assert "not been loaded" in repr(proxy)
+    with pytest.raises(NotStartedError):
+        proxy.debug  # noqa: B018
