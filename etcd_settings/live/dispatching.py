@@ -209,16 +209,19 @@ class Dispatcher(Generic[T]):
         if self._stopping:
             return
         news = self._inbox.take()
-        if self._is_new(news, self._latest):
-            self._settle(news)
-            if self._stopping:
-                return
+        if self._is_new(news, self._latest) and not self._settle(news):
+            return
         changed = self._take_in(news)
         if changed or (self._retry_at is not None and time.monotonic() >= self._retry_at):
             self._reload(changed)
 
-    def _settle(self, news: dict[Source, Snapshot]) -> None:
-        """Add what comes until nothing new has come for a while; what is the same again does not count."""
+    def _settle(self, news: dict[Source, Snapshot]) -> bool:
+        """
+        Add what comes until nothing new has come for a while; what is the same again does not count.
+
+        Returns:
+            Whether it still matters: False if `stop` was called meanwhile.
+        """
         quiet_at = (now := time.monotonic()) + self._timing.quiet
         deadline = now + self._timing.longest
         while not self._stopping and (left := min(quiet_at, deadline) - time.monotonic()) > 0:
@@ -228,6 +231,7 @@ class Dispatcher(Generic[T]):
             if self._is_new(more, {**self._latest, **news}):
                 quiet_at = time.monotonic() + self._timing.quiet
             news |= more
+        return not self._stopping
 
     @staticmethod
     def _is_new(news: Mapping[Source, Snapshot], known: Mapping[Source, Snapshot]) -> bool:
@@ -314,9 +318,8 @@ class Dispatcher(Generic[T]):
         is_known = not changed and before is not None and type(before.error) is type(rejection.error)
         if not is_known:
             log.error("%s", rejection)
-        self._decide(
-            [*changed, *(source for source in self._latest if source not in self.decisions.latest)], "rejected"
-        )
+        undecided = [source for source in self._latest if source not in self.decisions.latest]
+        self._decide([*changed, *undecided], "rejected")
         if not is_known and hooks.observed():
             hooks.tell(hooks.Rejected(self._title(changed), rejection.revision, type(rejection.error).__name__))
         if not is_known and self._on_reject is not None and not self._stopping:
