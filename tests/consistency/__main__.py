@@ -45,9 +45,10 @@ def main() -> int:
     faults: Counter[str] = Counter()
     for outcome in outcomes:
         faults.update(outcome.faults)
+    counts = {name: sum(getattr(each, name) for each in outcomes) for name in ("events", "states", "refused")}
     print(
-        f"{len(outcomes)} seeds, {faults.total()} faults, {sum(each.events for each in outcomes)} events, "
-        f"{sum(each.states for each in outcomes)} states, 0 violations"
+        f"{len(outcomes)} seeds, {faults.total()} faults, {counts['events']} events, {counts['states']} states, "
+        f"{counts['refused']} refused, 0 violations"
     )
     print(", ".join(f"{name}: {count}" for name, count in sorted(faults.items())))
     return 0

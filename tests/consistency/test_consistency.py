@@ -16,3 +16,4 @@ def test_no_reader_sees_what_etcd_never_had(auth: bool, cluster: bool) -> None:
 
     assert outcome.faults
     assert outcome.states > 50
+    assert outcome.refused

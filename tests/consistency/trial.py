@@ -36,6 +36,7 @@ class Outcome:
     events: int = 0
     states: int = 0
     writes: int = 0
+    failed: int = 0
     refused: int = 0
     faults: dict[str, int] = field(default_factory=dict)
 
@@ -85,7 +86,8 @@ def run(*, seed: int, seconds: float, auth: bool = False, cluster: bool = False,
         outcome.events, outcome.faults = ledger.events, faults.count
         outcome.states = sum(reader.states for reader in readers)
         outcome.writes = sum(writer.writes for writer in writers)
-        outcome.refused = sum(writer.failures for writer in writers)
+        outcome.failed = sum(writer.failures for writer in writers)
+        outcome.refused = sum(reader.refused for reader in readers)
     return outcome
 
 
@@ -101,6 +103,7 @@ def _come_to_the_end(ledger: Ledger, faults: Faults, readers: list[Reader]) -> N
         reader.judge(ledger)
         if reader.told.last < last or reader.iterated.last == 0:
             raise ViolationError(f"{reader.name}: at revision {reader.told.last}, and etcd has been at {last} for long")
+        reader.judge_the_end()
 
 
 def _reader(stack: ExitStack, seed: int, name: str, connection: Connection, relist: float) -> Reader:

@@ -9,12 +9,11 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, Header, HTTPException, Request
-from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ValidationError
+from fastapi import Depends, FastAPI, Header, HTTPException
+from pydantic import BaseModel
 
-from catalog.settings import Settings, get_settings
+from catalog.settings import Settings, get_settings, live
+from etcd_settings import Change
 
 log = logging.getLogger("uvicorn.error")
 
@@ -23,9 +22,17 @@ Current = Annotated[Settings, Depends(get_settings)]
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """Load the settings once, so that a service that can't have any does not start."""
-    await run_in_threadpool(get_settings)
-    yield
+    """Load the settings, so that a service that can't have any does not start, and follow etcd until it ends."""
+    told = live.on_change("prices")(announce)  # here, where the loop runs that it shall run on
+    async with live:
+        yield
+    told.cancel()
+
+
+async def announce(change: Change[Settings]) -> None:
+    names = change.old.prices.keys() | change.new.prices.keys()
+    changed = sorted(name for name in names if change.touches(f"prices.{name}"))
+    log.info("New prices for %s, at revision %d.", ", ".join(changed), change.revision)
 
 
 app = FastAPI(lifespan=lifespan)
@@ -51,8 +58,15 @@ def total(settings: Current, token: Annotated[str, Header()]) -> Price:
     return Price(amount=sum(settings.prices.values(), Decimal()), currency=settings.currency)
 
 
-@app.exception_handler(ValidationError)
-def refuse(_: Request, error: ValidationError) -> JSONResponse:
-    """Say that the settings are wrong: to the log which, with the keys in etcd; to the client nothing more."""
-    log.error("The settings are wrong: %s", "; ".join([str(error), *getattr(error, "__notes__", [])]))
-    return JSONResponse({"detail": "the settings are wrong"}, status_code=503)
+class Health(BaseModel):
+    following: bool
+    reloads: int
+    refused: str | None = None
+
+
+@app.get("/health")
+def health() -> Health:
+    """Tell how it is doing. Refused settings are a thing to mend, and no reason to be restarted."""
+    status = live.status()
+    refused = None if status.rejection is None else str(status.rejection)
+    return Health(following=status.connected, reloads=status.reloads, refused=refused)

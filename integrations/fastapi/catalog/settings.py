@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from pydantic import SecretStr
 
+from etcd_settings import Live
 from etcd_settings.integrations.pydantic_settings import EtcdBaseSettings, EtcdSettingsConfigDict
 
 
@@ -14,7 +15,7 @@ class Settings(EtcdBaseSettings):
     """The environment wins over etcd, etcd over what stands here."""
 
     model_config = EtcdSettingsConfigDict(
-        etcd_url=os.environ.get("CATALOG_ETCD_URL", "etcd://localhost/config/catalog/?ttl=5"),
+        etcd_url=os.environ.get("CATALOG_ETCD_URL", "etcd://localhost/config/catalog/"),
         env_prefix="CATALOG_",
     )
 
@@ -23,6 +24,9 @@ class Settings(EtcdBaseSettings):
     api_token: SecretStr
 
 
-def get_settings() -> Settings:
-    """Give the settings as they are now: at most as old as the URL's ``ttl``."""
-    return Settings()  # type: ignore[call-arg]  # what is required comes from etcd
+live = Live(Settings)
+
+
+async def get_settings() -> Settings:
+    """Give the settings of this moment: one whole object, that a request keeps to its end. Nothing waits here."""
+    return live.current
