@@ -122,7 +122,7 @@ class Live(Generic[T]):
             on_reject=Subscription(on_reject) if on_reject is not None else None,
             swap=self._swap,
         )
-        self._proxy = Proxy(lambda: self.current)
+        self._proxy = Proxy(lambda: self.current, self._kind)
         self._closed_at: float | None = None
         self._starting: threading.Event | None = None
         self._running = False
@@ -338,6 +338,10 @@ class Live(Generic[T]):
                 return mine
         others.wait()
         return None
+
+    def _kind(self) -> type[T] | None:
+        """Give the class of the settings, if there are any, and wake nobody up."""
+        return type(self._dispatcher.settings) if self._dispatcher.has_settings else None
 
     def _end(self) -> bool:
         """Follow no more, and wait for nobody; False if that was so already."""

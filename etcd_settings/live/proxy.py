@@ -18,19 +18,18 @@ class Proxy:
     too. Two reads may see two versions. It can't be assigned to, and has no hash, since what it equals changes.
     """
 
-    __slots__ = ("_newest",)
+    __slots__ = ("_kind", "_newest")
     __hash__ = None  # type: ignore[assignment]  # that is how a class says that it has none
 
-    def __init__(self, newest: Callable[[], Any]) -> None:
+    def __init__(self, newest: Callable[[], Any], kind: Callable[[], type[Any] | None]) -> None:
         object.__setattr__(self, "_newest", newest)
+        object.__setattr__(self, "_kind", kind)
 
     # Type checkers see the settings' own type in place of this one, and `isinstance` asks `__class__`.
     @property
     def __class__(self) -> type[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        try:
-            return type(_newest(self))
-        except NotStartedError:  # tools that go through a module ask every object what it is
-            return Proxy
+        # Wakes nobody up: gevent, as it patches, asks every object what it is, and must start no thread by that.
+        return object.__getattribute__(self, "_kind")() or Proxy
 
     @__class__.setter
     def __class__(self, _: type[Any]) -> NoReturn:  # pyright: ignore[reportIncompatibleMethodOverride]

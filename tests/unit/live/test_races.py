@@ -146,6 +146,20 @@ def test_a_child_that_only_closes_keeps_the_settings(app: App) -> None:
         assert 0 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+def test_asking_what_a_proxy_is_wakes_nobody_up(app: App) -> None:
+    """gevent asks every object in memory, in a child that it is about to patch: no thread may be started by that."""
+    with Live(app.load) as live:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                alike = isinstance(live.proxy, Settings) and not isinstance(live.proxy, threading.Thread)
+                os._exit(not (alike and threading.active_count() == 1 and "current" not in vars(live)))
+            finally:
+                os._exit(9)
+
+        assert 0 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
 def test_a_child_of_a_thread_follows_too(app: App) -> None:
     """Threads fork as well, callbacks among them; the child has that one thread."""
     statuses: list[int] = []
