@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -21,12 +21,14 @@ from etcd_settings.documents import parse, read_json, split_suffix
 from etcd_settings.entries import Entry
 from etcd_settings.errors import EtcdSettingsError
 
-__all__ = ["MASK", "SECRET_NAMES", "Hidden", "is_secret_name", "masked", "masked_text"]
+__all__ = ["MASK", "SECRET_NAMES", "Hidden", "is_secret_name", "masked", "masked_text", "unquoted"]
 
 MASK = "**********"
 
 SECRET_NAMES = ("password", "secret", "token", "passwd", "private_key")
 """What the name of a secret contains, in any case, with hyphens, underscores or neither."""
+
+_LONG = 4  # shorter texts are only masked where they stand alone: else a value "a" would black out every a
 
 _SECRET_NAME = re.compile("|".join(name.replace("_", "_?") for name in SECRET_NAMES), re.IGNORECASE)
 
@@ -48,6 +50,16 @@ class Hidden(Protocol):
 def is_secret_name(name: str) -> bool:
     """Tell whether something of this name is to be masked wherever settings are shown."""
     return _SECRET_NAME.search(name.replace("-", "_")) is not None
+
+
+def unquoted(message: str, texts: Iterable[str]) -> str:
+    """Give *message* with a mask wherever it quotes one of *texts*, in any case and in every usual spelling."""
+    forms = {form for text in texts for form in _forms(text)}
+    for form in sorted(forms, key=len, reverse=True):
+        if form.casefold() in message.casefold():
+            bound = ("", "") if len(form) >= _LONG else (r"(?<!\w)", r"(?!\w)")
+            message = re.sub(re.escape(form).join(bound), MASK, message, flags=re.IGNORECASE)
+    return message
 
 
 def masked(value: Any, names: Iterable[str] = (), hidden: Hidden | None = None) -> Any:
@@ -115,3 +127,22 @@ def _masked_json(text: str, hidden: Hidden | None) -> str:
         return MASK if is_secret_name(text) else text
     shown = _masked(value, hidden)
     return text if shown == value else json.dumps(shown, ensure_ascii=False)
+
+
+def _forms(text: str) -> Iterator[str]:
+    """Give the forms in which a message may quote a text: whole, in Python, JSON or a URL, by line, or by word."""
+    from urllib.parse import quote, quote_plus  # here, since it takes a while and the errors that quote are rare
+
+    for form in (
+        text,
+        text.strip(),
+        repr(text)[1:-1],
+        json.dumps(text)[1:-1],
+        quote(text, safe=""),
+        quote(text),
+        quote_plus(text),
+    ):
+        if form:
+            yield form
+    for words in (text.splitlines(), text.split()):
+        yield from (word for word in words if len(word) > _LONG)

@@ -10,26 +10,22 @@ A place is secret by its type (`SecretStr` and its kin), or because something on
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr, ValidationError
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError, PydanticKnownError
 
 from etcd_settings.fitting.places import keys_of
 from etcd_settings.fitting.plans import Plan
-from etcd_settings.masking import MASK, is_secret_name
+from etcd_settings.masking import MASK, is_secret_name, unquoted
 from etcd_settings.nodes import Traced
 
 __all__ = ["WITHHELD", "Finding", "findings", "keys_at", "scrubbed", "secrets_in"]
 
 WITHHELD = "The value was refused. Why is withheld, because the reason may quote a secret"
 _QUOTING = frozenset({"value_error", "assertion_error", "union_tag_invalid"})
-_LONG = 4  # shorter texts are only masked where they stand alone: else a value "a" would black out every a
 
 
 @dataclass(frozen=True)
@@ -127,7 +123,7 @@ def _finding(detail: ErrorDetails, plan: Plan, secrets: tuple[str, ...]) -> Find
         return Finding(loc, kind, detail["msg"], context)
     if hidden:
         return Finding(loc, kind, WITHHELD)
-    return Finding(loc, kind, _masked(detail["msg"], _texts(detail["input"]), secrets))
+    return Finding(loc, kind, unquoted(detail["msg"], (*_texts(detail["input"]), *secrets)))
 
 
 def _own_message(kind: str, context: Mapping[str, Any]) -> str | None:
@@ -156,25 +152,6 @@ def _shown(loc: tuple[int | str, ...], plan: Plan) -> tuple[tuple[int | str, ...
         hidden = hidden or any(map(is_secret_name, (str(part), *plan.names(part))))
         plan = plan.below(part) or plan
     return loc, hidden or plan.secret
-
-
-def _masked(message: str, texts: Iterable[str], secrets: Iterable[str]) -> str:
-    forms = {form for text in (*texts, *secrets) for form in _forms(text)}
-    for form in sorted(forms, key=len, reverse=True):
-        if len(form) >= _LONG:
-            message = message.replace(form, MASK)
-        else:
-            message = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", MASK, message)
-    return message
-
-
-def _forms(text: str) -> Iterator[str]:
-    """Give the forms in which a message may quote a text: whole, in Python, JSON or a URL, by line, or by word."""
-    for form in (text, text.strip(), repr(text)[1:-1], json.dumps(text)[1:-1], quote(text, safe=""), quote_plus(text)):
-        if form:
-            yield form
-    for words in (text.splitlines(), text.split()):
-        yield from (word for word in words if len(word) > _LONG)
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import copy
 import json
-import re
 import sys
 import typing
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,13 +18,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from etcd_settings.errors import EtcdSettingsError, InvalidSettingsError, RejectedUpdateError
-from etcd_settings.masking import MASK
+from etcd_settings.masking import unquoted
 from etcd_settings.snapshot import Snapshot
 
 __all__ = ["Rejection", "invalid", "why"]
-
-_LONG = 4
-"""Shorter texts are only masked where they stand alone, as `etcd_settings.fitting.scrubbing` does it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +66,7 @@ def why(error: BaseException, revision: int, snapshots: Iterable[Snapshot], hint
     if found is not None:
         return found
     try:
-        said = _masked(str(error), snapshots)
+        said = unquoted(str(error), {text for snapshot in snapshots for text in _texts(snapshot)})
     except Exception:  # noqa: BLE001  # somebody's __str__
         said = "it cannot be told why"
     return RejectedUpdateError(revision, f"the factory raised {type(error).__name__}: {said}")
@@ -139,30 +135,14 @@ def _noted(notes: Iterable[str]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _masked(message: str, snapshots: Iterable[Snapshot]) -> str:
-    texts = {text for snapshot in snapshots for text in _texts(snapshot)}
-    for text in sorted(texts, key=len, reverse=True):
-        if text not in message:
-            continue
-        if len(text) >= _LONG:
-            message = message.replace(text, MASK)
-        else:
-            message = re.sub(rf"(?<!\w){re.escape(text)}(?!\w)", MASK, message)
-    return message
-
-
 def _texts(snapshot: Snapshot) -> Iterator[str]:
-    """Give every text in a snapshot, in the forms in which a message may quote it."""
+    """Give every text in a snapshot, and those in its documents."""
     for layer in snapshot.layers.values():
         for entry in layer.values():
             text = entry.value.decode("utf-8", "replace")
-            leaves = [text]
+            yield text
             with suppress(ValueError, RecursionError):
-                leaves += _leaves(json.loads(text))
-            for leaf in leaves:
-                for form in (leaf, leaf.strip(), repr(leaf)[1:-1], json.dumps(leaf)[1:-1], *leaf.split()):
-                    if form:
-                        yield form
+                yield from _leaves(json.loads(text))
 
 
 def _leaves(value: Any) -> Iterator[str]:

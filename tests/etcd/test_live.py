@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, SecretStr, field_validator
@@ -220,10 +222,26 @@ assert len(told) >= 1
 
 
 def test_nothing_is_left_behind(etcd_server: EtcdServer, eventually: Eventually) -> None:
-    """Twenty that were started and closed leave no thread."""
-    before = threading.active_count()
-    with Source(etcd_server.url) as source:
-        for _ in range(20):
-            with Live(source.tree):
-                pass
-    eventually(lambda: threading.active_count() <= before)
+    """A hundred that were started and closed, each with a source of its own, leave no thread, socket or object."""
+    write(etcd_server, a="1")
+    cycles(etcd_server, 20)  # what is made once
+    eventually(lambda: "etcd-settings-watch" not in {thread.name for thread in threading.enumerate()})
+    before = held()
+
+    cycles(etcd_server, 100)
+
+    eventually(lambda: threading.active_count() <= before[0])
+    threads, descriptors, objects = held()
+    assert (threads, descriptors) <= before[:2]
+    assert objects < before[2] + 100
+
+
+def cycles(server: EtcdServer, count: int) -> None:
+    for _ in range(count):
+        with Source(server.url) as source, Live(source.tree) as live:
+            assert {"a": "1"} == live.current
+
+
+def held() -> tuple[int, int, int]:
+    gc.collect()
+    return threading.active_count(), sum(1 for _ in Path("/proc/self/fd").iterdir()), len(gc.get_objects())

@@ -69,7 +69,7 @@ def environment(etcd_server: EtcdServer) -> dict[str, str]:
         **os.environ,
         "PATH": f"{etcdctl.parent}{os.pathsep}{os.environ['PATH']}",
         "ETCDCTL_ENDPOINTS": etcd_server.endpoint,
-        "CATALOG_ETCD_URL": f"etcd://{etcd_server.endpoint}/config/catalog/?ttl=0.1",
+        "CATALOG_ETCD_URL": f"etcd://{etcd_server.endpoint}/config/catalog/",
     }
     subprocess.run([PROJECT / "seed.sh"], check=True, env=environment, timeout=60)
     return environment
@@ -98,27 +98,32 @@ def test_the_service_serves_what_etcd_holds(service: Service) -> None:
 def test_a_change_arrives_without_a_restart(
     service: Service, etcd_server: EtcdServer, eventually: Callable[[Callable[[], object]], None]
 ) -> None:
-    """Within the TTL the service serves the new price."""
+    """The service serves the new price, and its callback tells of it."""
     with httpx.Client(base_url=service.url) as client:
         etcd_server.etcdctl("put", "/config/catalog/prices/tea", "4.50")
 
         eventually(lambda: client.get("/price/tea").json()["amount"] == "4.50")
+        eventually(lambda: "New prices for tea" in service.log)
 
 
-def test_wrong_settings_are_told_to_the_log_without_the_value(
+def test_wrong_settings_do_not_get_in(
     service: Service, etcd_server: EtcdServer, eventually: Callable[[Callable[[], object]], None]
 ) -> None:
-    """Requests get a 503 until the value is mended; the log names the key."""
+    """The last good ones serve on, log and health name the key and not the value, and the next good one is taken."""
     with httpx.Client(base_url=service.url) as client:
         etcd_server.etcdctl("put", "/config/catalog/prices/tea", "free-of-charge")
-        eventually(lambda: client.get("/price/tea").status_code == 503)
+        eventually(lambda: client.get("/health").json()["refused"])
+        assert "3.20" == client.get("/price/tea").json()["amount"]
+        refused = client.get("/health").json()["refused"]
         etcd_server.etcdctl("put", "/config/catalog/prices/tea", "1.00")
-        eventually(lambda: client.get("/price/tea").status_code == 200)
+        eventually(lambda: client.get("/price/tea").json()["amount"] == "1.00")
+        assert {"following": True, "reloads": 1, "refused": None} == client.get("/health").json()
 
     service.stop()
-    assert "'/config/catalog/prices/tea'" in service.log
-    assert "free-of-charge" not in service.log
-    assert "change me" not in service.log
+    for told in (refused, service.log):
+        assert "'/config/catalog/prices/tea'" in told
+        assert "free-of-charge" not in told
+        assert "change me" not in told
 
 
 def test_the_service_survives_an_outage(
@@ -128,7 +133,8 @@ def test_the_service_survives_an_outage(
     with httpx.Client(base_url=service.url) as client:
         assert 200 == client.get("/price/tea").status_code
         etcd_server.stop()
-        eventually(lambda: client.get("/price/tea").status_code == 200 and "connection refused" in service.log)
+        eventually(lambda: client.get("/health").json()["following"] is False)
+        assert 200 == client.get("/price/tea").status_code
         etcd_server.start()
         etcd_server.etcdctl("put", "/config/catalog/prices/tea", "5.00")
 

@@ -74,3 +74,27 @@ def test_no_etcd_keeps_the_shop_closed(shop: dict[str, str]) -> None:
 
     assert 1 == done.returncode
     assert "127.0.0.1:1: connection refused" in done.stderr
+
+
+def test_the_shop_follows_refuses_and_recovers(shop: dict[str, str], etcd_server: EtcdServer) -> None:
+    """What its README shows, line by line."""
+    key = "/config/shop/production/database/pool-size"
+    following = subprocess.Popen(
+        [sys.executable, "-m", "shop.follow"], cwd=PROJECT, env=shop, stdout=subprocess.PIPE, text=True
+    )
+    with following, following.stdout as lines:  # type: ignore[union-attr]  # it is a pipe
+        try:
+            assert "open, with a pool of 20\n" == next(lines)
+            etcd_server.etcdctl("put", key, "50")
+            assert "a pool of 50 to db.internal\n" == next(lines)
+            assert "changed: database.pool_size\n" == next(lines)
+            etcd_server.etcdctl("put", key, "plenty-of-them")
+            told = next(lines) + next(lines)
+            assert "the last good settings stay" in told
+            assert key in told
+            assert "plenty" not in told
+            etcd_server.etcdctl("put", key, "60")
+            assert "a pool of 60 to db.internal\n" == next(lines)
+        finally:
+            following.terminate()
+    assert 0 == following.wait(20)
