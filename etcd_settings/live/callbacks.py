@@ -58,7 +58,7 @@ class Subscription(Generic[P, R]):
     ) -> None:
         update_wrapper(self, function)  # first: a subscription that is registered once more has such attributes too
         self._function, self._paths, self._cancelled = function, paths, cancelled
-        self._loop = _loop_for(function)
+        self._loop = function._loop if isinstance(function, Subscription) else _loop_for(function)
         self._runner: _Runner | None = None  # kept by who needs it, so that it goes with the last of them
         self.is_active = True
 
@@ -268,8 +268,6 @@ def _is_cancelled() -> bool:
 
 
 def _loop_for(function: Callable[..., Any]) -> asyncio.AbstractEventLoop | None:
-    if isinstance(function, Subscription):
-        return function._loop  # noqa: SLF001  # of its own kind
     called = getattr(function, "__call__", None)  # noqa: B004  # not whether it can be called, but what is called
     if not inspect.iscoroutinefunction(function) and not inspect.iscoroutinefunction(called):
         return None
