@@ -58,7 +58,9 @@ class Subscription(Generic[P, R]):
     ) -> None:
         update_wrapper(self, function)  # first: a subscription that is registered once more has such attributes too
         self._function, self._paths, self._cancelled = function, paths, cancelled
-        self._loop = function._loop if isinstance(function, Subscription) else _loop_for(function)
+        self.loop: asyncio.AbstractEventLoop | None = (
+            function.loop if isinstance(function, Subscription) else _loop_for(function)
+        )
         self._runner: _Runner | None = None  # kept by who needs it, so that it goes with the last of them
         self.is_active = True
 
@@ -73,7 +75,7 @@ class Subscription(Generic[P, R]):
     @property
     def needs_loop(self) -> bool:
         """Whether it runs on an event loop, which a forked child does not have."""
-        return self._loop is not None
+        return self.loop is not None
 
     def wants(self, change: Change[Any]) -> bool:
         """Tell whether something changed that matters to it."""
@@ -83,14 +85,14 @@ class Subscription(Generic[P, R]):
         """Call it, or have its loop call it; does not raise."""
         if not self.is_active:
             return
-        if self._loop is None:
+        if self.loop is None:
             function: Any = self._function
             try:
                 function(event)
             except BaseException as e:  # noqa: BLE001  # also SystemExit: nobody stops the dispatcher from here
                 _complain(self._function, e)
         else:
-            self._runner = runners.setdefault(self._loop, self._runner or _Runner(self._loop))
+            self._runner = runners.setdefault(self.loop, self._runner or _Runner(self.loop))
             self._runner.submit(self, event)
 
     async def run(self, event: Any) -> None:
