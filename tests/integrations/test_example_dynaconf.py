@@ -97,7 +97,10 @@ def environment(etcd_server: EtcdServer) -> dict[str, str]:
     return environment
 
 
-@pytest.fixture(params=[[], ["--preload"], ["--worker-class", "gthread", "--threads", "4"]], ids=" ".join)
+@pytest.fixture(
+    params=[[], ["--preload"], ["--worker-class", "gthread", "--threads", "4"], ["--worker-class", "gevent"]],
+    ids=" ".join,
+)
 def service(environment: dict[str, str], request: pytest.FixtureRequest, eventually: Eventually) -> Iterator[Service]:
     service = Service(environment, *request.param)
     try:
