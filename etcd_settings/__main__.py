@@ -13,6 +13,8 @@ def main() -> None:
         if e.name is None or e.name.partition(".")[0] not in {"click", "rich"}:
             raise
         sys.exit(f"The command line needs the package {e.name!r}. Install it with: pip install 'etcd-settings[cli]'")
+    except KeyboardInterrupt:
+        sys.exit(130)
     cli(prog_name="etcd-settings")
 
 

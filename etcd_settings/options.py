@@ -21,7 +21,7 @@ from etcd_settings.keys import normalize_prefix
 from etcd_settings.location import Location, parse_url
 from etcd_settings.stores.base import Store
 
-__all__ = ["UNSET", "Given", "Keywords", "Options", "Unset", "resolve"]
+__all__ = ["UNSET", "Given", "Keywords", "Options", "Unset", "options_at", "resolve"]
 
 
 class Unset(enum.Enum):
@@ -143,7 +143,21 @@ def resolve(url: str | None, given: Keywords, *, environ: Mapping[str, str] | No
         raise ConfigurationError(f"Both {both} say where the settings are. Keep one of them.")
     base = _from_keywords(keywords, places[0]) if places else _from_url(url, keywords, environ)
     base.update({name: check(keywords[name]) for name, check in _CHECKS.items() if name in keywords})
-    options = Options(**base)
+    return _checked(base)
+
+
+def options_at(location: Location, *, environ: Mapping[str, str]) -> Options:
+    """
+    Do as `resolve` for a URL that was taken apart, without keywords.
+
+    Raises:
+        ConfigurationError: Something is not usable, or contradicts something else.
+    """
+    return _checked(_from_location(location, environ))
+
+
+def _checked(values: Mapping[str, Any]) -> Options:
+    options = Options(**values)
     _below(options.prefix, options.layers)
     return options
 
@@ -165,7 +179,10 @@ def _from_url(url: str | None, keywords: Mapping[str, Any], environ: Mapping[str
             "prefix= is for connection= and store=. A URL names the prefix in its path, as in etcd://host/config/app/, "
             "or with its option 'prefix' if it has no leading slash."
         )
-    location = parse_url(url_from(environ) if url is None else url)
+    return _from_location(parse_url(url_from(environ) if url is None else url), environ)
+
+
+def _from_location(location: Location, environ: Mapping[str, str]) -> dict[str, Any]:
     said = {name: getattr(location, name) for name in ("layers", "ttl", "timeout", "last_good", "required")}
     options = {name: _CHECKS[name](value) for name, value in said.items() if value is not None}
     if location.is_etcd:

@@ -6,20 +6,24 @@ A verb is imported when it is used, so that ``--help`` and each verb cost only w
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from typing import Any, NoReturn
 
 import click
 
 from etcd_settings import __version__
-from etcd_settings.errors import EtcdSettingsError
 
 __all__ = ["cli"]
 
-_VERBS = {"demo": "See typed settings come out of a real etcd."}
+_VERBS = {
+    "demo": "See typed settings come out of a real etcd.",
+}
+"""Each verb's file, with the line that stands for it in the help."""
 
 
-class _LazyGroup(click.Group):
-    """Knows the verbs by name, and imports the one that is called."""
+class _Verbs(click.Group):
+    """Knows the verbs by name, imports the one that is called, and ends as `exits` has it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
         return list(_VERBS)
@@ -30,19 +34,61 @@ class _LazyGroup(click.Group):
         verb: click.Command = import_module(f"etcd_settings.cli.{cmd_name}").command
         return verb
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in _VERBS and not args[0].startswith("-") and not ctx.resilient_parsing:
+            from etcd_settings.location import nearest
+
+            raise click.UsageError(f"There is no verb {args[0]!r}.{nearest(args[0], _VERBS)}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature
-        with formatter.section("Commands"):  # from the table above, without an import
+        with formatter.section("Verbs"):  # from the table above, without an import
             formatter.write_dl(list(_VERBS.items()))
 
-    def invoke(self, ctx: click.Context) -> object:
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature
+        from etcd_settings.cli.verbs import write_codes
+
+        write_codes(formatter)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         try:
-            return super().invoke(ctx)
-        except EtcdSettingsError as e:
-            problem = f"{type(e).__name__}: {e}"
-        raise click.ClickException(problem)
+            return super().make_context(*args, **kwargs)
+        except click.UsageError as e:  # of the options before the verb
+            _end(e, debug=False)
+
+    def invoke(self, ctx: click.Context) -> None:
+        from etcd_settings.cli.verbs import debugging
+
+        try:
+            super().invoke(ctx)
+            sys.stdout.flush()  # here, where a reader that went away is no surprise
+        except (Exception, KeyboardInterrupt) as e:  # noqa: BLE001  # the one place where everything becomes an exit code
+            _end(e, debug=debugging(ctx))
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def _end(error: BaseException, *, debug: bool) -> NoReturn:
+    from etcd_settings.cli.exits import ending
+
+    raise click.exceptions.Exit(ending(error, debug=debug)) from None
+
+
+@click.group(
+    cls=_Verbs,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    subcommand_metavar="VERB …",
+)
 @click.version_option(__version__)
-def cli() -> None:
-    """Typed, cached, live settings from etcd."""
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """
+    Typed, cached, live settings from etcd.
+
+    Each verb says with --help what it does, with examples. Where the settings are, says --url (after the verb), or
+    $ETCD_SETTINGS_URL, or what etcdctl's own variables say.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(2)

@@ -12,7 +12,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-import click
 from rich import box
 from rich.console import Console
 from rich.padding import Padding
@@ -20,8 +19,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from etcd_settings.cli.verbs import Asked, verb
 from etcd_settings.etcd import Client, Put
 from etcd_settings.live import Live
+from etcd_settings.masking import MASK
 from etcd_settings.source import Source
 from etcd_settings.testing import EtcdServer
 from etcd_settings.tree import Origin
@@ -29,8 +30,6 @@ from etcd_settings.tree import Origin
 __all__ = ["command"]
 
 PREFIX = "/config/app/"
-
-_MASK = "••••••••"
 
 _CONFIGURATION = {
     "common/log_level": "info",
@@ -46,8 +45,8 @@ _SECRETS = {"common/db/password"}
 _SHOWN = ("log_level", "beta", "hosts/0", "db/host", "db/port", "db/password", "db/pool/size")
 
 
-@click.command(name="demo")
-def command() -> None:
+@verb(examples="etcd-settings demo")
+def command(_: Asked) -> None:
     """
     See typed settings come out of a real etcd, in a few seconds.
 
@@ -140,7 +139,7 @@ def _step(console: Console, number: int, text: str) -> None:
 def _show_keys(console: Console) -> None:
     table = _table(f"key below {PREFIX}", "value")
     for path, value in _CONFIGURATION.items():
-        table.add_row(path, _MASK if path in _SECRETS else value)
+        table.add_row(path, MASK if path in _SECRETS else value)
     console.print(table)
 
 
@@ -160,7 +159,7 @@ def _show_settings(console: Console, source: Source, settings: Any) -> None:
 
 
 def _shown(value: object) -> str:
-    return _MASK if type(value).__name__ == "SecretStr" else repr(value)
+    return MASK if type(value).__name__ == "SecretStr" else repr(value)
 
 
 def _place(origin: Origin) -> str:

@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -40,12 +38,6 @@ def test_the_demo_shows_what_it_promises(tmp_path: Path) -> None:
     assert [] == list(tmp_path.iterdir())
 
 
-def test_help_names_the_verbs() -> None:
-    """``--help`` and ``--version`` work without a server."""
-    assert "demo" in run("--help").stdout
-    assert "version" in run("--version").stdout
-
-
 def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
     """A missing package is told with the command that mends it, not with a traceback."""
     (tmp_path / "click.py").write_text("raise ModuleNotFoundError(\"No module named 'click'\", name='click')\n")
@@ -55,9 +47,3 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
     assert 1 == done.returncode
     assert "pip install 'etcd-settings[cli]'" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize("arguments", [["nonsense"], ["demo", "--nonsense"]])
-def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
-    """As every command line does."""
-    assert 2 == run(*arguments).returncode

@@ -1,0 +1,80 @@
+"""
+Write what a verb has to say: lines and JSON for programs, tables and colours on a terminal.
+
+Invariant: what comes from etcd cannot steer a terminal, since control characters are shown as escapes there.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["console", "on_terminal", "plain", "spelled", "write", "write_json"]
+
+
+def on_terminal() -> bool:
+    """Tell whether somebody reads stdout on a terminal."""
+    return sys.stdout.isatty()
+
+
+def console() -> Console:
+    """Give rich's console on stdout; it heeds ``NO_COLOR``."""
+    from rich.console import Console  # 60 ms, which pipes need not pay
+
+    return Console(highlight=False, markup=False)
+
+
+def write(text: str) -> None:
+    """Write a line, or several, to stdout, at once."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    sys.stdout.flush()
+
+
+def write_json(value: Any, *, compact: bool = False) -> None:
+    """
+    Write a value as JSON, indented, or in one line if *compact*.
+
+    Bytes that are no text come as ``{"base64": …}``, dates and numbers that JSON does not have as texts.
+    """
+    is_unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    write(json.dumps(_for_json(value), ensure_ascii=not is_unicode, indent=None if compact else 2))
+
+
+def plain(text: str) -> str:
+    """Give *text* with everything that is no printable character as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def spelled(value: Any) -> str:
+    """Give a leaf of a tree in one printable line."""
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes that are no text"
+    if isinstance(value, (bool, int, float, list, dict)) or value is None:
+        return plain(json.dumps(_for_json(value), ensure_ascii=False))
+    return plain(str(value))
+
+
+def _for_json(value: Any) -> Any:
+    match value:
+        case dict():
+            return {str(name): _for_json(child) for name, child in value.items()}
+        case list():
+            return [_for_json(item) for item in value]
+        case bytes():
+            return {"base64": base64.b64encode(value).decode()}
+        case float() if not math.isfinite(value):
+            return str(value)
+        case str() | bool() | int() | float() | None:
+            return value
+    return str(value)
