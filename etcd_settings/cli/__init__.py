@@ -17,6 +17,9 @@ from etcd_settings import __version__
 __all__ = ["cli"]
 
 _VERBS = {
+    "show": "Show all settings, or a branch of them.",
+    "get": "Print one setting.",
+    "explain": "Tell where a setting comes from, and what it shadows.",
     "demo": "See typed settings come out of a real etcd.",
 }
 """Each verb's file, with the line that stands for it in the help."""
