@@ -20,6 +20,8 @@ _VERBS = {
     "show": "Show all settings, or a branch of them.",
     "get": "Print one setting.",
     "explain": "Tell where a setting comes from, and what it shadows.",
+    "check": "Check whether a settings class accepts what etcd holds.",
+    "schema": "Print the JSON Schema of a settings class.",
     "demo": "See typed settings come out of a real etcd.",
 }
 """Each verb's file, with the line that stands for it in the help."""

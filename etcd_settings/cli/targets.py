@@ -17,7 +17,7 @@ from etcd_settings.cli.exits import Code, Stop
 from etcd_settings.errors import EtcdSettingsError
 from etcd_settings.location import nearest
 
-__all__ = ["import_target"]
+__all__ = ["import_target", "import_type"]
 
 
 def import_target(name: str) -> Any:
@@ -41,6 +41,25 @@ def import_target(name: str) -> Any:
         found = getattr(found, part)
     if not isinstance(found, type) and not hasattr(found, "__origin__"):
         raise Stop(Code.UNUSABLE, f"{name!r} is no class, but a {type(found).__name__}.")
+    return found
+
+
+def import_type(name: str) -> Any:
+    """
+    Import a class that settings can be loaded into.
+
+    Raises:
+        Stop: It cannot be imported, pydantic cannot use it, or pydantic is not there.
+    """
+    found = import_target(name)
+    try:
+        from etcd_settings.fitting.loading import target_for
+
+        _ = target_for(found).adapter
+    except ModuleNotFoundError as e:
+        raise Stop(Code.UNUSABLE, "This takes pydantic. Install it with: pip install 'etcd-settings[pydantic]'") from e
+    except Exception as e:  # a class may be anything, and pydantic has many ways to refuse it
+        raise Stop(Code.UNUSABLE, f"{name!r} cannot hold settings: pydantic raised {type(e).__name__}.") from e
     return found
 
 

@@ -59,13 +59,13 @@ class Asked:
         Import what ``--model`` names; None without it.
 
         Raises:
-            Stop: It cannot be imported.
+            Stop: It cannot be imported, or holds no settings.
         """
         if self.model is None:
             return None
-        from etcd_settings.cli.targets import import_target
+        from etcd_settings.cli.targets import import_type
 
-        return import_target(self.model)
+        return import_type(self.model)
 
     def mask(self) -> Mask:
         """Give what hides secrets, or with ``--reveal`` hides nothing; raises what `target` raises."""
