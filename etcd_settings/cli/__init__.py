@@ -22,6 +22,8 @@ _VERBS = {
     "explain": "Tell where a setting comes from, and what it shadows.",
     "check": "Check whether a settings class accepts what etcd holds.",
     "schema": "Print the JSON Schema of a settings class.",
+    "watch": "Print changes as they come.",
+    "dev": "Run a real etcd on this machine, for development.",
     "demo": "See typed settings come out of a real etcd.",
 }
 """Each verb's file, with the line that stands for it in the help."""
