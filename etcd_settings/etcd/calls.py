@@ -43,14 +43,17 @@ class Purpose:
         key: The key or prefix that it touches.
 
         is_prefix: Whether *key* is a prefix.
+
+        action: What is being done, if that is not about a key.
     """
 
     access: str
     key: bytes
     is_prefix: bool = False
+    action: str = ""
 
     def __str__(self) -> str:
-        return f"{'reading' if self.access == 'read' else 'writing'} {decode_key(self.key)!r}"
+        return self.action or f"{'reading' if self.access == 'read' else 'writing'} {decode_key(self.key)!r}"
 
 
 class Caller(Protocol):

@@ -12,6 +12,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from etcd_settings.connection import Connection
+from etcd_settings.etcd import administration
+from etcd_settings.etcd.administration import Alarm, Member, MemberStatus
 from etcd_settings.etcd.calls import Calls, Purpose
 from etcd_settings.etcd.feed import Feed
 from etcd_settings.etcd.messages import message
@@ -170,6 +172,31 @@ class Client:
         feeds = [_feed(prefix, after, prefix=True) for prefix in prefixes]
         return Watch(self._calls, feeds, purpose, cluster_id=cluster_id or None, on_connection=on_connection)
 
+    def members(self, *, timeout: float | None = None) -> tuple[Member, ...]:
+        """Give the members of the cluster, by name; asks a quorum."""
+        return administration.members(self._calls, timeout)
+
+    def alarms(self, *, timeout: float | None = None) -> tuple[Alarm, ...]:
+        """Give all alarms that are raised in the cluster."""
+        return administration.alarms(self._calls, timeout)
+
+    def status(self, *, timeout: float | None = None) -> dict[str, MemberStatus]:
+        """
+        Ask every endpoint of the connection for its version, leader, revision and size, all at once.
+
+        An endpoint that does not answer is no error: its `MemberStatus` says why.
+        """
+        return administration.status(self.connection, self._endpoints(timeout), timeout)
+
+    def health(self, *, timeout: float | None = None) -> dict[str, bool]:
+        """
+        Ask every endpoint of the connection whether it serves: it has a leader and a quorum, and there is no alarm.
+
+        Raises:
+            AuthenticationError: Our user is refused, which tells nothing of the member.
+        """
+        return administration.health(self.connection, self._endpoints(timeout), timeout)
+
     def close(self) -> None:
         """Drop all connections; calls under way end with a `ClosedError`."""
         self._calls.close()
@@ -184,6 +211,10 @@ class Client:
 
     def __repr__(self) -> str:
         return f"<Client of {self.connection.srv or ', '.join(self.connection.endpoints)}>"
+
+    def _endpoints(self, timeout: float | None) -> tuple[str, ...]:
+        known = self._calls.endpoints.find(self._calls.deadline(timeout))
+        return tuple(sorted(known, key=self.connection.endpoints.index)) if self.connection.endpoints else known
 
     def _kv(self, method: str, fields: Mapping[str, Any], purpose: Purpose, timeout: float | None) -> Any:
         request = message(f"{method}Request")(**fields)

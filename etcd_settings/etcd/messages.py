@@ -137,6 +137,44 @@ message WatchResponse {
   repeated Event events = 11;
 }
 
+message Member {
+  uint64 ID = 1;
+  string name = 2;
+  repeated string peerURLs = 3;
+  repeated string clientURLs = 4;
+  bool isLearner = 5;
+}
+message MemberListRequest {
+  bool linearizable = 1;
+}
+message MemberListResponse {
+  ResponseHeader header = 1;
+  repeated Member members = 2;
+}
+message AlarmRequest {
+  int32 action = 1;                     // GET = 0
+}
+message AlarmMember {
+  uint64 memberID = 1;
+  int32 alarm = 2;                      // NONE = 0, NOSPACE = 1, CORRUPT = 2
+}
+message AlarmResponse {
+  ResponseHeader header = 1;
+  repeated AlarmMember alarms = 2;
+}
+message StatusRequest {
+}
+message StatusResponse {
+  ResponseHeader header = 1;
+  string version = 2;
+  int64 dbSize = 3;
+  uint64 leader = 4;
+  uint64 raftTerm = 6;
+  repeated string errors = 8;
+  int64 dbSizeInUse = 9;
+  bool isLearner = 10;
+}
+
 message AuthenticateRequest {
   string name = 1;
   string password = 2;
