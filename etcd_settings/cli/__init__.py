@@ -23,6 +23,7 @@ _VERBS = {
     "check": "Check whether a settings class accepts what etcd holds.",
     "schema": "Print the JSON Schema of a settings class.",
     "watch": "Print changes as they come.",
+    "status": "Show how the etcd is that holds the settings.",
     "dev": "Run a real etcd on this machine, for development.",
     "demo": "See typed settings come out of a real etcd.",
 }
