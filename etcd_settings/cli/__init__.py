@@ -86,7 +86,7 @@ def _end(error: BaseException, *, debug: bool) -> NoReturn:
     cls=_Verbs,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    subcommand_metavar="VERB …",
+    subcommand_metavar="VERB ...",
 )
 @click.version_option(__version__)
 @click.pass_context

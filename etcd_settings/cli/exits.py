@@ -77,6 +77,9 @@ _URGENT = (Code.DENIED, Code.UNREACHABLE, Code.UNUSABLE, Code.CONFLICT, Code.NO)
 
 _MOST_LINES = 3
 
+_EXTRAS = {"rich": "cli", "pydantic": "pydantic", "pydantic_core": "pydantic", "pydantic_settings": "pydantic"}
+"""Packages of which a verb may find that they are missing, with the extra that brings them."""
+
 
 class Stop(Exception):  # noqa: N818  # it ends a command, and may end it well
     """
@@ -151,6 +154,9 @@ def _verdict(error: BaseException) -> tuple[int, list[str]]:
         case click.Abort():
             interrupted = isinstance(error.__cause__ or error.__context__, KeyboardInterrupt)
             return (Code.INTERRUPTED, _said("Interrupted.")) if interrupted else (Code.NO, _said("Declined."))
+        case ModuleNotFoundError() if error.name and (extra := _EXTRAS.get(error.name.partition(".")[0])):
+            mend = f"Install it with: pip install 'etcd-settings[{extra}]'"
+            return Code.UNUSABLE, _said(f"This takes the package {error.name!r}. {mend}")
         case RecursionError():
             return Code.UNUSABLE, _said("The settings are nested too deeply.")
         case OSError() if error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EACCES, errno.ENOENT):

@@ -60,9 +60,8 @@ def spelled(value: Any) -> str:
         return plain(value)
     if isinstance(value, bytes):
         return f"{len(value)} bytes that are no text"
-    if isinstance(value, (bool, int, float, list, dict)) or value is None:
-        return plain(json.dumps(_for_json(value), ensure_ascii=False))
-    return plain(str(value))
+    shown = _for_json(value)
+    return plain(shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False))
 
 
 def _for_json(value: Any) -> Any:

@@ -10,7 +10,6 @@ It knows etcd's services ``Cluster`` and ``Maintenance``. It knows nothing of ke
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -190,6 +189,8 @@ def _ask(calls: Calls, path: str, timeout: float | None, action: str, **fields: 
 
 def _each(connection: Connection, endpoints: Sequence[str], ask: Callable[[Connection], T]) -> dict[str, T]:
     """Ask all at once, since one that does not answer takes the whole timeout."""
+    from concurrent.futures import ThreadPoolExecutor  # not for those who only read settings
+
     alone = [replace(connection, endpoints=(endpoint,), srv=None) for endpoint in endpoints]
     with ThreadPoolExecutor(len(alone), thread_name_prefix="etcd-settings-ask") as pool:
         return dict(zip(endpoints, pool.map(ask, alone), strict=True))

@@ -42,6 +42,7 @@ UNAVAILABLE = UnavailableError({"127.0.0.1:1": "connection refused"})
         (6, MessageTooLargeError("request")),
         (6, FileNotFoundError(errno.ENOENT, "No such file or directory", "a.toml")),
         (6, RecursionError()),
+        (6, ModuleNotFoundError("No module named 'rich'", name="rich.console")),
         (130, KeyboardInterrupt()),
         (3, combine([ConflictError(["/a"], "it is wrong"), UNAVAILABLE])),
     ],
