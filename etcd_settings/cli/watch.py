@@ -45,15 +45,19 @@ def command(asked: Asked, path: str) -> None:
     """
     Print changes as they come, of all settings or of those below PATH, until Ctrl-C.
 
-    It misses nothing, and goes on through outages and compactions. With --json: one object a line, {"revision", "kind",
-    "layer", "path", "value"}; kind is "create", "put" or "delete", and value is null for a deletion.
+    It goes on through outages and misses nothing; where a compaction took what happened meanwhile, it tells the
+    difference.
+
+    With --json: one object a line, {"revision", "kind", "layer", "path", "value"}; kind is "create", "put" or "delete",
+    and value is null for a deletion.
     """
     mask, place = asked.mask(), asked.place()
     with open_source(place) as source:
         with reading(place):
-            before = source.snapshot()
-        click.echo(f"Watching {place.title} from revision {before.revision} on. Ctrl-C ends it.", err=True)
+            source.snapshot()  # which raises, where a watch would wait for the outage to end
         with source.watch() as snapshots:
+            before = next(snapshots)
+            click.echo(f"Watching {place.title} from revision {before.revision} on. Ctrl-C ends it.", err=True)
             for snapshot in snapshots:
                 for event in _events(before, snapshot, mask, path.strip("/")):
                     _write(event, as_json=asked.as_json)

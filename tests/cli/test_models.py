@@ -121,6 +121,9 @@ def test_a_class_that_reads_etcd_is_built_as_a_program_builds_it(
     refused = run("check", "shop_models:Reading", "--json")
 
     assert ["database.port", "region"] == sorted(problem["path"] for problem in refused.json["problems"])
+    monkeypatch.setenv("SHOP_DATABASE", '{"port": 1}')
+    assert ["region"] == [problem["path"] for problem in run("check", "shop_models:Reading", "--json").json["problems"]]
+    monkeypatch.delenv("SHOP_DATABASE")
     put(etcd_server, orders__database__port="5433")
     assert 1 == run("check", "shop_models:Reading").code
     monkeypatch.setenv("SHOP_REGION", "north")
