@@ -17,7 +17,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.test.client import ClientHandler
 from django.test.utils import override_settings
 from django.utils.functional import empty
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, create_model
 
 from etcd_settings.errors import ConfigurationError, EtcdSettingsError, InvalidSettingsError, UnavailableError
 from etcd_settings.integrations.django import current, following, load_settings, loading, settings_changed
@@ -146,6 +146,18 @@ def test_keys_of_others_do_no_harm(held: Held) -> None:
 
     assert {"NAME": "shop"} == namespace
     assert ("/config/app/debug", "/config/app/other.json") == loaded.strangers
+
+
+def test_etcd_does_not_say_where_etcd_is_and_what_is_live(site: Site) -> None:
+    """``ETCD_SETTINGS`` stays as settings.py has it, and a check tells of the key; a schema can't hold it either."""
+    source = site({}, {"ETCD_SETTINGS/LIVE.json": '["*"]', "SETTINGS_MODULE": "other"})
+
+    assert {"LIVE": ["FEATURE_*"]} == settings.ETCD_SETTINGS
+    assert "made_settings" == settings.SETTINGS_MODULE
+    told = {message.msg.split()[0] for message in check_names(None)}
+    assert {"'/config/app/ETCD_SETTINGS/LIVE.json'", "'/config/app/SETTINGS_MODULE'"} == told
+    with pytest.raises(ConfigurationError, match="ETCD_SETTINGS"):
+        load_settings({}, source, create_model("Schema", ETCD_SETTINGS=(dict, {})))
 
 
 def test_a_missing_server_is_an_error_at_import() -> None:

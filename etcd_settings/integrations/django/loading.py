@@ -21,7 +21,7 @@ from etcd_settings.errors import ConfigurationError, EtcdSettingsError, InvalidS
 from etcd_settings.fitting import load
 from etcd_settings.fitting.loading import target_for
 from etcd_settings.fitting.plans import MISSING
-from etcd_settings.integrations.django.names import restricted, setting_in, strangers
+from etcd_settings.integrations.django.names import is_setting, restricted, setting_in, strangers
 from etcd_settings.integrations.django.options import url_in
 from etcd_settings.integrations.django.typing import merged, record
 from etcd_settings.snapshot import Snapshot
@@ -102,7 +102,7 @@ class Reader:
 
     def _by_default(self, snapshot: Snapshot) -> dict[str, Any]:
         fields = self._fields
-        part = restricted(snapshot, lambda name: name.isupper() and name not in fields)
+        part = restricted(snapshot, lambda name: is_setting(name) and name not in fields)
         defaults = {name: self.default(name) for name in sorted(set(map(setting_in, part)))}
         if not defaults:
             return {}
@@ -157,9 +157,9 @@ def load_settings(
         ConfigurationError: The URL, ``ETCD_SETTINGS`` or the schema is not usable.
     """
     global _last  # Django has one settings module in a process
-    odd = sorted(name for name in getattr(schema, "model_fields", ()) if not name.isupper())
+    odd = sorted(name for name in getattr(schema, "model_fields", ()) if not is_setting(name))
     if odd:
-        message = f"The schema's field {odd[0]!r} is no setting: Django's are upper-case."
+        message = f"The schema's field {odd[0]!r} is no setting that etcd may hold: those are upper-case."
         raise ConfigurationError(message, subject=odd[0])
     given = url_in(namespace.get("ETCD_SETTINGS")) if url is None else url
     source = given if isinstance(given, Source) else Source.shared(given)

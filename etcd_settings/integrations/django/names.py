@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from etcd_settings.documents import split_suffix
 from etcd_settings.snapshot import Snapshot
 
-__all__ = ["BOOT_ONLY", "is_live", "restricted", "setting_in", "strangers"]
+__all__ = ["BOOT_ONLY", "is_live", "is_setting", "restricted", "setting_in", "strangers"]
 
 BOOT_ONLY = frozenset(
     [
@@ -75,6 +75,15 @@ BOOT_ONLY = frozenset(
 """What Django reads once, when a process starts or a thing is first used: live, it would be half a change."""
 
 
+_NOT_FROM_ETCD = frozenset(["ETCD_SETTINGS", "SETTINGS_MODULE"])
+"""Where etcd is and what is live, and which module says so: that etcd can't say."""
+
+
+def is_setting(name: str) -> bool:
+    """Tell whether etcd may hold a setting of this name."""
+    return name.isupper() and name not in _NOT_FROM_ETCD
+
+
 def setting_in(path: str) -> str:
     """Give the name of the setting that the key at *path* is about."""
     return split_suffix(path.partition("/")[0])[0]
@@ -90,8 +99,8 @@ def restricted(snapshot: Snapshot, takes: Callable[[str], bool]) -> Snapshot:
 
 
 def strangers(snapshot: Snapshot) -> tuple[str, ...]:
-    """Give the keys that no setting can be made of, since Django's are upper-case."""
-    found = {entry.key for path, entry in snapshot.items() if path and not setting_in(path).isupper()}
+    """Give the keys that no setting is made of: Django's are upper-case, and ``ETCD_SETTINGS`` is not etcd's."""
+    found = {entry.key for path, entry in snapshot.items() if path and not is_setting(setting_in(path))}
     return tuple(sorted(found))
 
 
