@@ -142,10 +142,17 @@ def test_what_does_not_fit_is_refused_whole(held: Held, paths: dict[str, str], k
 def test_keys_of_others_do_no_harm(held: Held) -> None:
     """What is no setting is ignored, also where it is broken."""
     namespace: dict[str, Any] = {}
-    loaded = load_settings(namespace, held({"debug": "1", "other.json": "{", "NAME": "shop"}))
+    loaded = load_settings(
+        namespace, held({"debug": "1", "FEATURE-X": "1", "3D": "1", "other.json": "{", "NAME": "shop"})
+    )
 
     assert {"NAME": "shop"} == namespace
-    assert ("/config/app/debug", "/config/app/other.json") == loaded.strangers
+    assert (
+        "/config/app/3D",
+        "/config/app/FEATURE-X",
+        "/config/app/debug",
+        "/config/app/other.json",
+    ) == loaded.strangers
 
 
 def test_etcd_does_not_say_where_etcd_is_and_what_is_live(site: Site) -> None:

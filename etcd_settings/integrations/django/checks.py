@@ -38,7 +38,7 @@ def check_names(app_configs: object, **_: Any) -> list[checks.CheckMessage]:  # 
     return [
         checks.Warning(
             f"{key!r} in etcd is ignored, for no setting that etcd may hold has such a name.",
-            hint="Those are upper-case, and ETCD_SETTINGS is none. Rename the key, or keep it under another prefix.",
+            hint="Rename it to an identifier in capitals, but not ETCD_SETTINGS; or keep it under another prefix.",
             id="etcd_settings.W001",
         )
         for key in strangers

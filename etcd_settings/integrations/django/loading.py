@@ -159,7 +159,7 @@ def load_settings(
     global _last  # Django has one settings module in a process
     odd = sorted(name for name in getattr(schema, "model_fields", ()) if not is_setting(name))
     if odd:
-        message = f"The schema's field {odd[0]!r} is no setting that etcd may hold: those are upper-case."
+        message = f"The schema's field {odd[0]!r} is no setting that etcd may hold: those are identifiers in capitals."
         raise ConfigurationError(message, subject=odd[0])
     given = url_in(namespace.get("ETCD_SETTINGS")) if url is None else url
     source = given if isinstance(given, Source) else Source.shared(given)

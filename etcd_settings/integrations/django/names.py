@@ -81,7 +81,7 @@ _NOT_FROM_ETCD = frozenset(["ETCD_SETTINGS", "SETTINGS_MODULE"])
 
 def is_setting(name: str) -> bool:
     """Tell whether etcd may hold a setting of this name."""
-    return name.isupper() and name not in _NOT_FROM_ETCD
+    return name.isidentifier() and name.isupper() and name not in _NOT_FROM_ETCD
 
 
 def setting_in(path: str) -> str:
@@ -99,11 +99,11 @@ def restricted(snapshot: Snapshot, takes: Callable[[str], bool]) -> Snapshot:
 
 
 def strangers(snapshot: Snapshot) -> tuple[str, ...]:
-    """Give the keys that no setting is made of: Django's are upper-case, and ``ETCD_SETTINGS`` is not etcd's."""
+    """Give the keys that are ignored, since no setting that etcd may hold has such a name."""
     found = {entry.key for path, entry in snapshot.items() if path and not is_setting(setting_in(path))}
     return tuple(sorted(found))
 
 
 def is_live(name: str, patterns: Iterable[str]) -> bool:
     """Tell whether *name* follows etcd, being named by a pattern; what Django reads once never does."""
-    return name.isupper() and name not in BOOT_ONLY and any(fnmatchcase(name, pattern) for pattern in patterns)
+    return is_setting(name) and name not in BOOT_ONLY and any(fnmatchcase(name, pattern) for pattern in patterns)
