@@ -109,12 +109,19 @@ class Table:
         make: Makes the plan for a value that fills these fields; for a name that no field takes, there are none.
 
         case_sensitive: Whether ``Host`` and ``host`` are two names. Hyphens and underscores are one in any case.
+
+        exact: Whether a name is found as it is spelled alone; for records whose names are keys of a dict.
     """
 
     def __init__(
-        self, fields: Iterable[FieldSpec], make: Callable[[Served], Plan], *, case_sensitive: bool = False
+        self,
+        fields: Iterable[FieldSpec],
+        make: Callable[[Served], Plan],
+        *,
+        case_sensitive: bool = False,
+        exact: bool = False,
     ) -> None:
-        self.fields, self.make, self.case_sensitive = tuple(fields), make, case_sensitive
+        self.fields, self.make, self.case_sensitive, self.exactly = tuple(fields), make, case_sensitive, exact
         self.exact: dict[str, Slot] = {}
         served = _served(self.fields)
         for spec in self.fields:
@@ -131,6 +138,8 @@ class Table:
 
     def fold(self, name: str) -> str:
         """Take away from a name what does not distinguish it."""
+        if self.exactly:
+            return name
         name = name.replace("-", "_")
         return name if self.case_sensitive else name.lower()
 

@@ -96,9 +96,11 @@ class Planner:
     def table(self, record: Any) -> Table:
         """Give the names of a record."""
         if id(record) not in self._tables:
-            strict = bool(config_of(record).get("strict"))
-            make = partial(self._serve, strict=strict)
-            self._tables[id(record)] = record, Table(fields_of(record), make, case_sensitive=self.case_sensitive)
+            config = config_of(record)
+            make = partial(self._serve, strict=bool(config.get("strict")))
+            exact = bool(config.get("exact_names"))
+            table = Table(fields_of(record), make, case_sensitive=self.case_sensitive, exact=exact)
+            self._tables[id(record)] = record, table
         return self._tables[id(record)][1]
 
     def _serve(self, served: Served, *, strict: bool) -> Plan:

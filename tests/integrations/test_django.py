@@ -97,6 +97,15 @@ def test_values_get_the_type_of_the_default_above(held: Held) -> None:
     assert {"ENGINE": "sqlite3", "NAME": "", "PORT": 5432} == database
 
 
+def test_keys_of_a_dict_are_taken_as_they_are_spelled(held: Held) -> None:
+    """Hyphens and case make another key, at every depth."""
+    namespace: dict[str, Any] = {"DATABASES": {"my_db": {"NAME": "old"}}}
+
+    load_settings(namespace, held({"DATABASES/my-db/NAME": "new", "DATABASES/my_db/name": "x"}))
+
+    assert {"my_db": {"NAME": "old", "name": "x"}, "my-db": {"NAME": "new"}} == namespace["DATABASES"]
+
+
 def test_a_schema_has_the_say_over_its_names(held: Held) -> None:
     """It sees what settings.py says where etcd says nothing, and Django's own settings come out plain."""
 

@@ -48,7 +48,10 @@ def record(name: str, defaults: Mapping[str, Any]) -> Any:
     """Make the type of a dict with these defaults, none of which has to be there, and with others."""
     make: Any = TypedDict
     kind = make(name, {key: type_of(value) for key, value in defaults.items()}, total=False)
-    kind.__pydantic_config__ = {"extra": "allow", "case_sensitive": True}
+    kind.__pydantic_config__ = {
+        "extra": "allow",
+        "exact_names": True,
+    }  # its names are keys of a dict: ours, see Planner.table
     return kind
 
 

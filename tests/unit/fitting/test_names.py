@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from etcd_settings.errors import ConflictError
 from etcd_settings.fitting import load
@@ -233,3 +234,17 @@ def test_a_path_that_serves_another_field_stays(snapshot: MakeSnapshot) -> None:
     loaded = load(Strictly, snapshot({"third/0": "x", "third/1": "y"}))
 
     assert ("x", "y") == (loaded.one, loaded.two)
+
+
+class Exactly(TypedDict, total=False):
+    my_db: int
+
+
+Exactly.__pydantic_config__ = {"extra": "allow", "exact_names": True}  # type: ignore[attr-defined,typeddict-unknown-key]  # ours
+
+
+def test_a_record_with_exact_names_folds_nothing(snapshot: MakeSnapshot) -> None:
+    """What is spelled otherwise is a name of its own, at its place and nowhere else."""
+    held = snapshot({"my_db": "1", "my-db": "2", "MY_DB": "3"})
+
+    assert {"my_db": 1, "my-db": "2", "MY_DB": "3"} == load(Exactly, held)
