@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.test.client import ClientHandler
 from django.test.utils import override_settings
 from django.utils.functional import empty
+from django.utils.translation import gettext_lazy
 from pydantic import BaseModel, Field, SecretStr, create_model
 
 from etcd_settings.errors import ConfigurationError, EtcdSettingsError, InvalidSettingsError, UnavailableError
@@ -146,6 +148,30 @@ def test_what_does_not_fit_is_refused_whole(held: Held, paths: dict[str, str], k
     assert "marvellous" not in repr(caught.value)
     assert before == namespace
     assert last is loading.last_load()
+
+
+@pytest.mark.parametrize("default", [print, str, object(), {"key": print}, [print], (print, print)])
+def test_no_text_takes_the_place_of_what_no_text_becomes(held: Held, default: Any) -> None:
+    """Code and objects of somebody's stay; the error names the setting and the key."""
+    path = "HOOK/key" if isinstance(default, dict) else "HOOK/0" if isinstance(default, list | tuple) else "HOOK"
+    namespace = {"HOOK": default}
+
+    with pytest.raises(InvalidSettingsError, match=rf"HOOK.*\(from '/config/app/{path}'\)") as caught:
+        load_settings(namespace, held({path: "marvellous"}))
+
+    assert "marvellous" not in repr(caught.value)
+    assert {"HOOK": default} == namespace
+
+
+def test_texts_become_patterns_and_lazy_texts_stay_texts(held: Held) -> None:
+    """What pydantic makes of a text is made; Django's lazy texts are replaced by plain ones."""
+    namespace = {"DISALLOWED_USER_AGENTS": [re.compile("old")], "TITLE": gettext_lazy("old")}
+
+    load_settings(namespace, held({"DISALLOWED_USER_AGENTS": '["^new"]', "TITLE": "new"}))
+
+    assert {"DISALLOWED_USER_AGENTS": [re.compile("^new")], "TITLE": "new"} == namespace
+    with pytest.raises(InvalidSettingsError, match="DISALLOWED_USER_AGENTS"):
+        load_settings(namespace, held({"DISALLOWED_USER_AGENTS/0": "("}))
 
 
 def test_keys_of_others_do_no_harm(held: Held) -> None:

@@ -2,9 +2,10 @@
 Tell what type a default stands for, so that etcd's text becomes the same.
 
 A dict is a record that may hold more than its default does; a list is a list of what is in it. Where a default says
-nothing (it is None, a function, an object of somebody's) the text stays text.
+nothing, being None, the text stays text; where no text becomes such a thing (a function, an object of somebody's), none
+is taken.
 
-It knows values of Python. It knows nothing of Django and etcd.
+It knows values of Python, and Django's lazy texts. It knows nothing of etcd.
 """
 
 from __future__ import annotations
@@ -13,10 +14,15 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
+from django.utils.functional import Promise
+from pydantic import PlainValidator, TypeAdapter
+from pydantic.errors import PydanticUserError
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12, and brings it
 
 __all__ = ["merged", "record", "type_of"]
@@ -26,6 +32,10 @@ _SCALARS = (bool, int, float, str, bytes, Decimal, datetime, date, time, timedel
 
 def type_of(default: Any) -> Any:
     """Give the type that *default* stands for; `Any` leaves a text a text."""
+    if default is None:
+        return Any
+    if isinstance(default, Promise):  # a text that is translated when it is shown
+        return str
     if isinstance(default, Enum):
         return type(default)
     scalar = next((kind for kind in _SCALARS if isinstance(default, kind)), None)
@@ -34,14 +44,14 @@ def type_of(default: Any) -> Any:
     match default:
         case Mapping():
             return record("dict", default) if all(isinstance(name, str) for name in default) else dict[str, Any]
-        case tuple():
+        case tuple() if not hasattr(default, "_fields"):
             return tuple[_common(default), ...]  # type: ignore[misc]  # it is made here
         case list():
             return list[_common(default)]  # type: ignore[misc]  # likewise
         case set() | frozenset():
             kind: Any = frozenset if isinstance(default, frozenset) else set
             return kind[_common(default)]
-    return Any
+    return _of_an_object(type(default))
 
 
 def record(name: str, defaults: Mapping[str, Any]) -> Any:
@@ -60,6 +70,22 @@ def merged(default: Any, value: Any) -> Any:
     if not isinstance(default, Mapping) or not isinstance(value, Mapping):
         return value
     return {**default, **{name: merged(default.get(name), below) for name, below in value.items()}}
+
+
+@lru_cache(maxsize=256)  # the same for the same, so that a list may be of one type
+def _of_an_object(kind: type) -> Any:
+    """Give the type itself if pydantic makes it of something, such as a pattern or a dataclass; else take no text."""
+    try:
+        if TypeAdapter(kind).core_schema["type"] != "any":  # that of `object` itself
+            return kind
+    except PydanticUserError:
+        pass
+
+    def refuse(_: object) -> Any:
+        message = "Its default is a {kind}, which no text becomes"
+        raise PydanticCustomError("opaque_default", message, {"kind": kind.__name__})
+
+    return Annotated[Any, PlainValidator(refuse)]
 
 
 def _common(items: Iterable[Any]) -> Any:
