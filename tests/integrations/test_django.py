@@ -108,6 +108,24 @@ def test_keys_of_a_dict_are_taken_as_they_are_spelled(held: Held) -> None:
     assert {"my_db": {"NAME": "old", "name": "x"}, "my-db": {"NAME": "new"}} == namespace["DATABASES"]
 
 
+def test_nothing_is_shared_with_what_settings_py_said(held: Held) -> None:
+    """What is changed below the call changes neither the defaults, nor what etcd holds, nor Django's own."""
+    namespace: dict[str, Any] = {"DATABASES": {"default": {"OPTIONS": {}}, "other": {"HOSTS": ["a"]}}, "NAMES": ["a"]}
+    load_settings(namespace, held({"DATABASES/default/NAME": "shop", "DATABASES/new.json": '{"HOSTS": ["b"]}'}))
+    reader, before = loading._last[0], loading._last[0].read().values  # type: ignore[index]  # it was loaded just now
+
+    namespace["DATABASES"]["default"]["OPTIONS"]["x"] = 1
+    namespace["DATABASES"]["other"]["HOSTS"].append("x")
+    namespace["DATABASES"]["new"]["HOSTS"].append("x")
+    namespace["NAMES"].append("x")
+    reader.default("LANGUAGES").append("x")
+
+    assert {"default": {"OPTIONS": {}}, "other": {"HOSTS": ["a"]}} == reader.default("DATABASES")
+    assert ["a"] == reader.default("NAMES")
+    assert "x" not in reader.default("LANGUAGES")
+    assert before == reader.read().values
+
+
 def test_a_schema_has_the_say_over_its_names(held: Held) -> None:
     """It sees what settings.py says where etcd says nothing, and Django's own settings come out plain."""
 

@@ -23,7 +23,7 @@ from etcd_settings.fitting.loading import target_for
 from etcd_settings.fitting.plans import MISSING
 from etcd_settings.integrations.django.names import is_setting, restricted, setting_in, strangers
 from etcd_settings.integrations.django.options import url_in
-from etcd_settings.integrations.django.typing import merged, record
+from etcd_settings.integrations.django.typing import copied, merged, record
 from etcd_settings.snapshot import Snapshot
 from etcd_settings.source import Source
 from etcd_settings.tree import explain
@@ -72,7 +72,7 @@ class Reader:
 
     def default(self, name: str) -> Any:
         """Give what holds where etcd says nothing: what ``settings.py`` says, or else Django; None for nothing."""
-        return self.defaults.get(name, getattr(global_settings, name, None))
+        return copied(self.defaults.get(name, getattr(global_settings, name, None)))
 
     def read(self) -> Loaded:
         """
@@ -163,7 +163,7 @@ def load_settings(
         raise ConfigurationError(message, subject=odd[0])
     given = url_in(namespace.get("ETCD_SETTINGS")) if url is None else url
     source = given if isinstance(given, Source) else Source.shared(given)
-    reader = Reader(source, {name: value for name, value in namespace.items() if name.isupper()}, schema)
+    reader = Reader(source, {name: copied(value) for name, value in namespace.items() if name.isupper()}, schema)
     loaded = reader.read()
     namespace.update(loaded.values)
     _last = reader, loaded

@@ -25,7 +25,7 @@ from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12, and brings it
 
-__all__ = ["merged", "record", "type_of"]
+__all__ = ["copied", "merged", "record", "type_of"]
 
 _SCALARS = (bool, int, float, str, bytes, Decimal, datetime, date, time, timedelta, UUID, Path)  # a bool is an int too
 
@@ -66,10 +66,17 @@ def record(name: str, defaults: Mapping[str, Any]) -> Any:
 
 
 def merged(default: Any, value: Any) -> Any:
-    """Lay *value* over *default*, dict by dict, changing neither."""
+    """Lay *value* over *default*, dict by dict; what comes out shares nothing that could change with either."""
     if not isinstance(default, Mapping) or not isinstance(value, Mapping):
-        return value
-    return {**default, **{name: merged(default.get(name), below) for name, below in value.items()}}
+        return copied(value)
+    return {**copied(default), **{name: merged(default.get(name), below) for name, below in value.items()}}
+
+
+def copied(value: Any) -> Any:
+    """Copy dicts and lists at every depth; what is in them may be anything, and stays the same."""
+    if type(value) is dict:
+        return {name: copied(below) for name, below in value.items()}
+    return type(value)(map(copied, value)) if type(value) in (list, tuple, set) else value
 
 
 @lru_cache(maxsize=256)  # the same for the same, so that a list may be of one type
