@@ -108,6 +108,17 @@ def test_keys_of_a_dict_are_taken_as_they_are_spelled(held: Held) -> None:
     assert {"my_db": {"NAME": "old", "name": "x"}, "my-db": {"NAME": "new"}} == namespace["DATABASES"]
 
 
+def test_keys_of_a_dict_have_the_type_of_the_others(held: Held) -> None:
+    """Numbers stay numbers, so that entries are replaced and not doubled; so it is with the values."""
+    namespace: dict[str, Any] = {"MESSAGE_TAGS": {10: "a", 20: "b"}, "LIMITS": {1: 0.5}}
+
+    load_settings(namespace, held({"MESSAGE_TAGS": '{"20": "c", "30": "d"}', "LIMITS/2": "0.7"}))
+
+    assert {"MESSAGE_TAGS": {10: "a", 20: "c", 30: "d"}, "LIMITS": {1: 0.5, 2: 0.7}} == namespace
+    with pytest.raises(InvalidSettingsError, match=r"from '/config/app/LIMITS/marvellous'"):
+        load_settings(namespace, held({"LIMITS/marvellous": "1"}))
+
+
 def test_nothing_is_shared_with_what_settings_py_said(held: Held) -> None:
     """What is changed below the call changes neither the defaults, nor what etcd holds, nor Django's own."""
     namespace: dict[str, Any] = {"DATABASES": {"default": {"OPTIONS": {}}, "other": {"HOSTS": ["a"]}}, "NAMES": ["a"]}

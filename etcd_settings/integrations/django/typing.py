@@ -41,27 +41,28 @@ def type_of(default: Any) -> Any:
     scalar = next((kind for kind in _SCALARS if isinstance(default, kind)), None)
     if scalar is not None:
         return scalar
+    kind: Any
     match default:
+        case Mapping() if {type_of(name) for name in default} <= {str}:
+            return record("dict", default)
         case Mapping():
-            return record("dict", default) if all(isinstance(name, str) for name in default) else dict[str, Any]
+            return dict[_common(default), _common(default.values())]  # type: ignore[misc]  # it is made here
         case tuple() if not hasattr(default, "_fields"):
-            return tuple[_common(default), ...]  # type: ignore[misc]  # it is made here
+            return tuple[_common(default), ...]  # type: ignore[misc]  # likewise
         case list():
             return list[_common(default)]  # type: ignore[misc]  # likewise
         case set() | frozenset():
-            kind: Any = frozenset if isinstance(default, frozenset) else set
+            kind = frozenset if isinstance(default, frozenset) else set
             return kind[_common(default)]
-    return _of_an_object(type(default))
+    kind = type(default)
+    return _of_an_object(kind)
 
 
 def record(name: str, defaults: Mapping[str, Any]) -> Any:
     """Make the type of a dict with these defaults, none of which has to be there, and with others."""
     make: Any = TypedDict
     kind = make(name, {key: type_of(value) for key, value in defaults.items()}, total=False)
-    kind.__pydantic_config__ = {
-        "extra": "allow",
-        "exact_names": True,
-    }  # its names are keys of a dict: ours, see Planner.table
+    kind.__pydantic_config__ = {"extra": "allow", "exact_names": True}  # the second is for our `Planner`
     return kind
 
 
