@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import traceback
 from types import MappingProxyType
 from typing import Any
 
@@ -34,11 +35,21 @@ __all__ = ["Following", "begin_with_a_request", "current", "following", "install
 
 log = logging.getLogger("etcd_settings")
 
-settings_changed = Signal()
+
+class _Signal(Signal):
+    """A signal that quotes nothing of what a receiver raised, for that may quote a setting."""
+
+    def _log_robust_failure(self, receiver: Any, err: Exception) -> None:
+        name = getattr(receiver, "__qualname__", type(receiver).__qualname__)
+        places = "".join(traceback.format_tb(err.__traceback__)).rstrip()
+        log.error("%s raised %s when it was told of changed settings:\n%s", name, type(err).__name__, places)
+
+
+settings_changed = _Signal()
 """
 Sent after live settings changed, with ``changes`` (name → (old, new), None where there is none) and ``revision``.
 
-The receivers run one after the other, on a thread of ours; one that raises is logged by Django.
+The receivers run one after the other, on a thread of ours; one that raises is logged, with type and place alone.
 """
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
