@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 import threading
@@ -11,12 +12,14 @@ from types import ModuleType
 from typing import Any, Protocol
 
 import pytest
-from django.conf import LazySettings, Settings, settings
+from django.conf import LazySettings, Settings, global_settings, settings
 from django.core import checks
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
+from django.test import signals
 from django.test.client import ClientHandler
 from django.test.utils import override_settings
+from django.utils.formats import FORMAT_SETTINGS
 from django.utils.functional import empty
 from django.utils.translation import gettext_lazy
 from pydantic import BaseModel, Field, SecretStr, create_model
@@ -24,6 +27,7 @@ from pydantic import BaseModel, Field, SecretStr, create_model
 from etcd_settings.errors import ConfigurationError, EtcdSettingsError, InvalidSettingsError, UnavailableError
 from etcd_settings.integrations.django import current, following, load_settings, loading, settings_changed
 from etcd_settings.integrations.django.checks import check_names, check_options
+from etcd_settings.integrations.django.names import is_live
 from etcd_settings.live import Live
 from etcd_settings.snapshot import Entry
 from etcd_settings.source import Source
@@ -427,6 +431,19 @@ def test_checks_say_what_is_wrong(site: Site, said: Any, expected: str | None) -
 
     assert ([expected] if expected else []) == [message.id for message in found]
     assert all(isinstance(message, checks.Error) for message in found)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *sorted(set(re.findall(r'"([A-Z_]+)"', inspect.getsource(signals))) & set(dir(global_settings))),
+        *sorted(FORMAT_SETTINGS),
+        *("ABSOLUTE_URL_OVERRIDES", "CSRF_TRUSTED_ORIGINS", "MESSAGE_TAGS", "SERIALIZATION_MODULES"),
+    ],
+)
+def test_what_django_keeps_is_not_live(name: str) -> None:
+    """Whatever the tests of Django itself have to reset, since it is kept somewhere, and what nobody can reset."""
+    assert is_live(name, ["*"]) == (name == "USE_THOUSAND_SEPARATOR")  # it is read each time, and reset for nothing
 
 
 def test_a_check_warns_of_lower_case_names(site: Site) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 
+from django.utils.formats import FORMAT_SETTINGS
+
 from etcd_settings.documents import split_suffix
 from etcd_settings.snapshot import Snapshot
 
@@ -16,6 +18,8 @@ __all__ = ["BOOT_ONLY", "is_live", "is_setting", "restricted", "setting_in", "st
 
 BOOT_ONLY = frozenset(
     [
+        *FORMAT_SETTINGS,
+        "ABSOLUTE_URL_OVERRIDES",
         "ASGI_APPLICATION",
         "AUTH_PASSWORD_VALIDATORS",
         "AUTH_USER_MODEL",
@@ -23,6 +27,7 @@ BOOT_ONLY = frozenset(
         "CACHE_MIDDLEWARE_ALIAS",
         "CACHE_MIDDLEWARE_KEY_PREFIX",
         "CACHE_MIDDLEWARE_SECONDS",
+        "CSRF_TRUSTED_ORIGINS",
         "DATABASES",
         "DATABASE_ROUTERS",
         "DEBUG",
@@ -38,11 +43,13 @@ BOOT_ONLY = frozenset(
         "FORM_RENDERER",
         "INSTALLED_APPS",
         "LANGUAGES",
+        "LANGUAGE_CODE",
         "LOCALE_PATHS",
         "LOGGING",
         "LOGGING_CONFIG",
         "MEDIA_ROOT",
         "MEDIA_URL",
+        "MESSAGE_TAGS",
         "MIDDLEWARE",
         "MIGRATION_MODULES",
         "PASSWORD_HASHERS",
@@ -58,12 +65,15 @@ BOOT_ONLY = frozenset(
         "SECURE_REFERRER_POLICY",
         "SECURE_SSL_HOST",
         "SECURE_SSL_REDIRECT",
+        "SERIALIZATION_MODULES",
         "SESSION_ENGINE",
+        "SESSION_FILE_PATH",
         "STATICFILES_DIRS",
         "STATICFILES_FINDERS",
         "STATIC_ROOT",
         "STATIC_URL",
         "STORAGES",
+        "TASKS",
         "TEMPLATES",
         "TEST_RUNNER",
         "TIME_ZONE",
