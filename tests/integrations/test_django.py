@@ -25,7 +25,7 @@ from django.utils.translation import gettext_lazy
 from pydantic import BaseModel, Field, SecretStr, create_model
 
 from etcd_settings.errors import ConfigurationError, EtcdSettingsError, InvalidSettingsError, UnavailableError
-from etcd_settings.integrations.django import current, following, load_settings, loading, settings_changed
+from etcd_settings.integrations.django import UNSET, current, following, load_settings, loading, settings_changed
 from etcd_settings.integrations.django.checks import check_names, check_options
 from etcd_settings.integrations.django.names import is_live
 from etcd_settings.live import Live
@@ -350,6 +350,27 @@ def test_the_signal_tells_old_and_new(site: Site, eventually: Eventually, caplog
     assert [({"FEATURE_X": (1, 2)}, revision)] == told
     assert "fail raised RuntimeError" in caplog.text
     assert "(1, 2)" not in caplog.text
+
+
+def test_the_signal_tells_none_from_what_is_not_there(site: Site, eventually: Eventually) -> None:
+    """`UNSET` stands for a setting that is not there, and None for None."""
+    source = site({"FEATURE_X": None}, {"FEATURE_OLD": "1"})
+    told: dict[str, Any] = {}
+
+    def note(changes: Any, **_: Any) -> None:
+        told.update(changes)
+
+    settings_changed.connect(note)
+    try:
+        follow(eventually)
+        source.store.put("/config/app/FEATURE_X", "2")
+        source.store.put("/config/app/FEATURE_NEW", "3")
+        source.store.delete("/config/app/FEATURE_OLD")
+        eventually(lambda: len(told) == 3)
+    finally:
+        settings_changed.disconnect(note)
+
+    assert {"FEATURE_X": (None, "2"), "FEATURE_NEW": (UNSET, "3"), "FEATURE_OLD": ("1", UNSET)} == told
 
 
 def test_only_a_server_s_request_begins_it(site: Site) -> None:

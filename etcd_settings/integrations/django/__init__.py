@@ -29,5 +29,6 @@ if find_spec("django") is None or find_spec("pydantic") is None:
 
 from etcd_settings.integrations.django.following import current, settings_changed, status
 from etcd_settings.integrations.django.loading import Loaded, load_settings
+from etcd_settings.options import UNSET
 
-__all__ = ["Loaded", "current", "load_settings", "settings_changed", "status"]
+__all__ = ["UNSET", "Loaded", "current", "load_settings", "settings_changed", "status"]

@@ -29,6 +29,7 @@ from etcd_settings.integrations.django.loading import Loaded, Reader, last_load
 from etcd_settings.integrations.django.names import is_live
 from etcd_settings.integrations.django.options import live_in, url_in
 from etcd_settings.live import Change, Live, LiveStatus
+from etcd_settings.options import UNSET
 from etcd_settings.source import Source
 
 __all__ = ["Following", "begin_with_a_request", "current", "following", "install", "settings_changed", "status"]
@@ -47,7 +48,7 @@ class _Signal(Signal):
 
 settings_changed = _Signal()
 """
-Sent after live settings changed, with ``changes`` (name → (old, new), None where there is none) and ``revision``.
+Sent after live settings changed, with ``changes`` (name → (old, new), `UNSET` where there is none) and ``revision``.
 
 The receivers run one after the other, on a thread of ours; one that raises is logged, with type and place alone.
 """
@@ -189,8 +190,8 @@ def begin_with_a_request(sender: Any, **_: object) -> None:
 def _tell(change: Change[Loaded]) -> None:
     old, new = change.old.values, change.new.values
     changes = {
-        name: (old.get(name), new.get(name))
+        name: (old.get(name, UNSET), new.get(name, UNSET))
         for name in sorted({*old, *new})
-        if name not in old or name not in new or old[name] != new[name]
+        if old.get(name, UNSET) != new.get(name, UNSET)
     }
     settings_changed.send_robust(sender=LazySettings, changes=changes, revision=change.revision)
