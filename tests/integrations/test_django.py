@@ -6,6 +6,7 @@ import inspect
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from types import ModuleType
@@ -371,6 +372,40 @@ def test_the_signal_tells_none_from_what_is_not_there(site: Site, eventually: Ev
         settings_changed.disconnect(note)
 
     assert {"FEATURE_X": (None, "2"), "FEATURE_NEW": (UNSET, "3"), "FEATURE_OLD": ("1", UNSET)} == told
+
+
+def test_the_first_request_sees_what_etcd_holds_then(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long ago settings.py was read, and the process forked."""
+    monkeypatch.setattr(following, "_LONGEST_WAIT", 30)
+    source = site({"FEATURE_X": 1}, {})
+    put(source, "FEATURE_X", "2")
+
+    following.begin_with_a_request(WSGIHandler)
+
+    assert 2 == settings.FEATURE_X
+
+
+def test_no_request_waits_for_long(site: Site, eventually: Eventually, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If etcd is slow the settings of the start do; the next requests do not wait at all, and it goes on by itself."""
+    source = site({"FEATURE_X": 1}, {})
+    put(source, "FEATURE_X", "2")
+    gate, read = threading.Event(), loading.Reader.read
+
+    def slowly(reader: loading.Reader) -> loading.Loaded:
+        assert gate.wait(60)
+        return read(reader)
+
+    monkeypatch.setattr(loading.Reader, "read", slowly)
+    monkeypatch.setattr(following, "_LONGEST_WAIT", 0.05)
+    following.begin_with_a_request(WSGIHandler)
+    assert 1 == settings.FEATURE_X
+
+    monkeypatch.setattr(following, "_LONGEST_WAIT", 30)
+    began = time.monotonic()
+    following.begin_with_a_request(WSGIHandler)
+    assert time.monotonic() - began < 20
+    gate.set()
+    eventually(lambda: settings.FEATURE_X == 2)
 
 
 def test_only_a_server_s_request_begins_it(site: Site) -> None:

@@ -1,9 +1,9 @@
 """
 Follow etcd in processes that serve, and tell who wants to know.
 
-The first request begins it, in a thread of its own, so that no request waits for etcd. Nothing is made before: a
-server may fork after Django is set up, and gevent may patch after that. Commands, the parent of the autoreloader and
-Django's test client serve nothing, and follow nothing.
+The first request begins it, in a thread of its own, and waits a moment for what etcd holds now: a worker may be forked
+long after ``settings.py`` was read. Nothing is made before: a server may fork after Django is set up, and gevent may
+patch after that. Commands, the parent of the autoreloader and Django's test client serve nothing, and follow nothing.
 
 It knows when to begin. What is accepted, and what a fork leaves, is the business of `etcd_settings.live`.
 """
@@ -56,6 +56,9 @@ The receivers run one after the other, on a thread of ours; one that raises is l
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 """Seconds until it is tried again to begin, while etcd is away and nothing was ever read; each time twice as many."""
 
+_LONGEST_WAIT = 2.0
+"""Seconds that the first request, and those beside it, wait for one read of etcd; then the settings of the start do."""
+
 
 class Following:
     """
@@ -74,6 +77,7 @@ class Following:
         self.strangers = loaded.strangers
         self._live: Live[Loaded] | None = None
         self._begun = False
+        self._tried = threading.Event()
         at_rest = {name: value for name, value in vars(bottom()).items() if is_live(name, patterns)}
         self._at_rest = Loaded(MappingProxyType(at_rest), loaded.revision)
         self._defaults = {name: value for name, value in at_rest.items() if name not in loaded.values}
@@ -82,11 +86,16 @@ class Following:
         tell_after_fork(self)
 
     def begin(self) -> None:
-        """Follow etcd from now on; costs next to nothing once that was said."""
-        if self._begun or not self._patterns:
+        """Follow etcd from now on, and wait until it was tried once; costs next to nothing afterwards."""
+        if self._live is not None or not self._patterns:
             return
-        self._begun = True  # of two threads that get here at once, both begin, and one finds it done
-        threading.Thread(target=self._begin, name="etcd-settings-django", daemon=True).start()
+        if not self._begun:
+            # Of two threads that get here at once, both begin, and one finds it done.
+            self._tried, self._begun = threading.Event(), True
+            threading.Thread(target=self._begin, args=[self._tried], name="etcd-settings-django", daemon=True).start()
+        tried = self._tried
+        tried.wait(_LONGEST_WAIT)
+        tried.set()  # one that took too long is waited for no more
 
     def current(self) -> Loaded:
         """Give all live settings, at one revision; before the first request the ones of the start."""
@@ -101,6 +110,7 @@ class Following:
     def close(self) -> None:
         """Follow nothing more; what is shown stays."""
         self._begun = True
+        self._tried.set()
         if self._live is not None:
             self._live.close()
 
@@ -121,7 +131,7 @@ class Following:
         live = self._live
         return None if live is None else live.current.values
 
-    def _begin(self) -> None:
+    def _begin(self, tried: threading.Event) -> None:
         live, pause = Live(self.build), _FIRST_PAUSE
         live.on_change(_tell)
         while True:
@@ -132,13 +142,14 @@ class Following:
                 log.error("Django's live settings do not follow etcd yet: %s", e)  # noqa: TRY400
             else:
                 break
+            tried.set()
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
-        if self._live is not None:
+        double, self._live = self._live is not None, self._live or live
+        tried.set()
+        if double:
             live.close()
-            return
-        self._live = live
-        if self._at_rest != live.current:  # it changed between the start and the first request
+        elif self._at_rest != live.current:  # it changed between the start and the first request
             _tell(Change(self._at_rest, live.current, frozenset({"values"}), live.current.revision))
 
 
