@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from functools import partial
+from io import StringIO
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -17,6 +20,7 @@ from django.conf import LazySettings, Settings, global_settings, settings
 from django.core import checks
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
+from django.core.management import call_command
 from django.test import signals
 from django.test.client import ClientHandler
 from django.test.utils import override_settings
@@ -28,8 +32,10 @@ from pydantic import BaseModel, Field, SecretStr, create_model
 from etcd_settings.errors import ConfigurationError, EtcdSettingsError, InvalidSettingsError, UnavailableError
 from etcd_settings.integrations.django import UNSET, current, following, load_settings, loading, settings_changed
 from etcd_settings.integrations.django.checks import check_names, check_options
+from etcd_settings.integrations.django.management.commands.etcd_settings import Command
 from etcd_settings.integrations.django.names import is_live
 from etcd_settings.live import Live
+from etcd_settings.masking import MASK
 from etcd_settings.snapshot import Entry
 from etcd_settings.source import Source
 from tests.integrations.conftest import Held, put
@@ -424,7 +430,7 @@ def test_only_a_server_s_request_begins_it(site: Site) -> None:
 def test_readers_never_meet_a_gap_or_a_mixture(
     site: Site, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Eight threads read through 200 reloads: every read succeeds, and one state is never half of another."""
+    """Eight threads read through 100 reloads: every read succeeds, and one state is never half of another."""
     monkeypatch.setattr(following, "Live", partial(Live, debounce=(0, 0)))
     interval = sys.getswitchinterval()
     source = site({"FEATURE_PAIR": {"a": 0, "b": 0}, "FEATURE_A": 0}, {})
@@ -447,7 +453,7 @@ def test_readers_never_meet_a_gap_or_a_mixture(
         reader.start()
     number = 0
     try:
-        while (status := following.status()) is not None and status.reloads < 200 and not problems:
+        while (status := following.status()) is not None and status.reloads < 100 and not problems:
             number += 1
             with source.overlaid(_state(number)):
                 eventually(lambda: current().values["FEATURE_A"] == number)  # noqa: B023  # it is called here
@@ -500,6 +506,24 @@ def test_checks_say_what_is_wrong(site: Site, said: Any, expected: str | None) -
 def test_what_django_keeps_is_not_live(name: str) -> None:
     """Whatever the tests of Django itself have to reset, since it is kept somewhere, and what nobody can reset."""
     assert is_live(name, ["*"]) == (name == "USE_THOUSAND_SEPARATOR")  # it is read each time, and reset for nothing
+
+
+def test_the_command_prints_json(site: Site) -> None:
+    """One object for ``show``, ``explain`` and ``diff``; secrets are masked, unless they are to be revealed."""
+    site({"PAGE_SIZE": 1, "API_TOKEN": "a"}, {"PAGE_SIZE": "2", "API_TOKEN": "b"})
+
+    def run(*arguments: str, exits: int = 0) -> Any:
+        out = StringIO()
+        with pytest.raises(SystemExit, match=str(exits)) if exits else nullcontext():
+            call_command(Command(), *arguments, "--json", stdout=out)
+        return json.loads(out.getvalue())
+
+    masked = {"settings": MASK, "etcd": MASK}
+    assert {"PAGE_SIZE": 2, "API_TOKEN": MASK} == run("show")
+    assert {"PAGE_SIZE": 2, "API_TOKEN": "b"} == run("show", "--reveal")
+    assert {"PAGE_SIZE": {"settings": 1, "etcd": 2}, "API_TOKEN": masked} == run("diff", exits=1)
+    found = run("explain", "PAGE_SIZE")
+    assert ("/config/app/PAGE_SIZE", "", []) == (found["winner"]["key"], found["winner"]["layer"], found["shadowed"])
 
 
 def test_a_check_warns_of_lower_case_names(site: Site) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,9 +45,9 @@ class Server:
 
     def ask(self) -> dict[str, Any]:
         """Ask on a new connection, which any worker may take."""
-        found = re.search(r"(?:Listening at:|running on) (http://127\.0\.0\.1:\d+)", self.log)
+        found = re.findall(r"(?:Listening at:|running on|server at) (http://127\.0\.0\.1:\d+)", self.log)
         assert found, self.log
-        answer: dict[str, Any] = httpx.get(found[1], timeout=PATIENCE).raise_for_status().json()
+        answer: dict[str, Any] = httpx.get(found[-1], timeout=PATIENCE).raise_for_status().json()
         return answer
 
     def answers(self, workers: int, good: Callable[[dict[str, Any]], bool]) -> dict[int, dict[str, Any]]:
@@ -72,12 +73,14 @@ class Server:
 
 
 @contextmanager
-def serving(kind: str, environment: Mapping[str, str], folder: Path) -> Iterator[Server]:
+def serving(
+    command: Sequence[str], environment: Mapping[str, str], folder: Path, project: Path = PROJECT
+) -> Iterator[Server]:
     log = folder / "log"
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            [sys.executable, *SERVERS[kind]],
-            cwd=PROJECT,
+            [sys.executable, *command],
+            cwd=project,
             env={**environment, "HOME": str(folder)},  # gunicorn 27 puts a socket there
             stderr=sink,
             stdout=sink,
@@ -124,7 +127,7 @@ def test_a_change_reaches_every_worker(
 ) -> None:
     """All workers tell the new flag and one revision; a wrong one is refused; reloading and stopping hang nowhere."""
     workers = 1 if kind == "uvicorn" else 2
-    with serving(kind, environment, tmp_path) as server:
+    with serving(SERVERS[kind], environment, tmp_path) as server:
         first = server.answers(workers, lambda answer: answer["checkout"] is False and answer["page_size"] == 50)
         etcd_server.etcdctl("put", "/config/storefront/FEATURE_CHECKOUT", "true")
         began = time.monotonic()
@@ -147,6 +150,28 @@ def test_a_change_reaches_every_worker(
     assert "certainly" not in server.log
 
 
+def test_the_autoreloader_starts_the_site_anew(
+    environment: dict[str, str], etcd_server: EtcdServer, tmp_path: Path
+) -> None:
+    """Under ``runserver`` live settings follow etcd, and a changed file brings all that etcd holds by then."""
+    project = shutil.copytree(PROJECT, tmp_path / "project")
+    command = ["-u", "manage.py", "runserver", "127.0.0.1:0"]
+    with serving(command, environment, tmp_path, project) as server:
+        try:
+            first = server.answers(1, lambda answer: answer["checkout"] is False)
+            etcd_server.etcdctl("put", "/config/storefront/FEATURE_CHECKOUT", "true")
+            etcd_server.etcdctl("put", "/config/storefront/PAGE_SIZE", "70")
+            same = server.answers(1, lambda answer: answer["checkout"] is True)
+            (project / "storefront" / "urls.py").touch()
+
+            anew = server.answers(1, lambda answer: answer["worker"] not in first)
+        finally:
+            stopped = server.stop()  # a kill would leave the child that serves
+    assert (first.keys(), 50) == (same.keys(), *(answer["page_size"] for answer in same.values()))
+    assert [(True, 70)] == [(answer["checkout"], answer["page_size"]) for answer in anew.values()]
+    assert 0 == stopped
+
+
 def test_a_refused_update_is_logged_without_the_value(
     environment: dict[str, str],
     etcd_server: EtcdServer,
@@ -154,7 +179,7 @@ def test_a_refused_update_is_logged_without_the_value(
     eventually: Callable[[Callable[[], object]], None],
 ) -> None:
     """The log names the key; the workers go on with what they had, through an outage too, and take what comes after."""
-    with serving("sync", environment, tmp_path) as server:
+    with serving(SERVERS["sync"], environment, tmp_path) as server:
         server.answers(2, lambda answer: True)
         etcd_server.etcdctl("put", "/config/storefront/FEATURE_CHECKOUT", "certainly")
         eventually(lambda: "/config/storefront/FEATURE_CHECKOUT" in server.log)
