@@ -39,7 +39,19 @@ def test_the_shop_window() -> None:
 
 def test_the_client_has_its_names() -> None:
     """What a user of the client imports."""
-    values = ["Alarm", "Batch", "Compare", "Delete", "Event", "Get", "Member", "MemberStatus", "Put", "TxnResult"]
+    values = [
+        "Alarm",
+        "Batch",
+        "Compare",
+        "Delete",
+        "Event",
+        "Get",
+        "Member",
+        "MemberStatus",
+        "Put",
+        "Txn",
+        "TxnResult",
+    ]
 
     assert sorted([*values, "Client", "Watch"]) == sorted(etcd_settings.etcd.__all__)
 

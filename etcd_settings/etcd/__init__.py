@@ -3,7 +3,7 @@
 from etcd_settings.etcd.administration import Alarm, Member, MemberStatus
 from etcd_settings.etcd.client import Client
 from etcd_settings.etcd.feed import Batch, Event
-from etcd_settings.etcd.requests import Compare, Delete, Get, Put, TxnResult
+from etcd_settings.etcd.requests import Compare, Delete, Get, Put, Txn, TxnResult
 from etcd_settings.etcd.watch import Watch
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Member",
     "MemberStatus",
     "Put",
+    "Txn",
     "TxnResult",
     "Watch",
 ]

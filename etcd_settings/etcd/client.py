@@ -18,7 +18,7 @@ from etcd_settings.etcd.calls import Calls, Purpose
 from etcd_settings.etcd.feed import Feed
 from etcd_settings.etcd.messages import message
 from etcd_settings.etcd.reading import read
-from etcd_settings.etcd.requests import Compare, Get, Request, TxnResult, span
+from etcd_settings.etcd.requests import Compare, Get, Request, Txn, TxnResult, span
 from etcd_settings.etcd.watch import Watch
 from etcd_settings.keys import decode_key, encode_key
 from etcd_settings.snapshot import Entry, Snapshot
@@ -117,15 +117,11 @@ class Client:
         Raises:
             RequestError: More than etcd's 128 operations, or one key written twice.
         """
-        requests = [*success, *failure]
-        fields = {
-            "compare": [each.to_message() for each in compare],
-            "success": [each.to_message() for each in success],
-            "failure": [each.to_message() for each in failure],
-        }
-        access = "read" if all(isinstance(each, Get) for each in requests) else "write"
-        purpose = Purpose(access, encode_key(requests[0].key if requests else ""))
-        return TxnResult.from_message(self._kv("Txn", fields, purpose, timeout))
+        txn = Txn(tuple(compare), tuple(success), tuple(failure))
+        leaves = [*txn.leaves()]
+        access = "read" if all(isinstance(each, Get) for each in leaves) else "write"
+        purpose = Purpose(access, encode_key(leaves[0].key if leaves else ""))
+        return TxnResult.from_message(self._kv("Txn", txn.fields(), purpose, timeout))
 
     def watch(self, prefix_or_key: str | bytes, *, prefix: bool = True, start_revision: int | None = None) -> Watch:
         """

@@ -7,6 +7,7 @@ how to become messages; nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -15,7 +16,7 @@ from etcd_settings.etcd.messages import message
 from etcd_settings.keys import ALL_KEYS, encode_key, range_end
 from etcd_settings.snapshot import Entry
 
-__all__ = ["Compare", "Delete", "Get", "Put", "Request", "TxnResult"]
+__all__ = ["Compare", "Delete", "Get", "Put", "Request", "Response", "Txn", "TxnResult"]
 
 _RESULTS = {"==": 0, ">": 1, "<": 2, "!=": 3}
 _TARGETS = {"version": 0, "create_revision": 1, "mod_revision": 2, "value": 3, "lease": 4}
@@ -125,7 +126,48 @@ class Delete:
         )
 
 
-Request: TypeAlias = Put | Get | Delete
+@dataclass(frozen=True, slots=True)
+class Txn:
+    """
+    A transaction within another: what it does belongs to the outer one, and is done or left with it.
+
+    Etcd counts an inner transaction as one operation of the outer one, and lets it have as many operations as the outer
+    one leaves of the 128: 64 times 64 at most.
+
+    Args:
+        compare: What must hold; see `Client.txn`.
+
+        success: What to do if all comparisons hold.
+
+        failure: What to do if not.
+    """
+
+    compare: tuple[Compare, ...] = ()
+    success: tuple[Request, ...] = ()
+    failure: tuple[Request, ...] = ()
+
+    def to_message(self) -> Any:
+        """Make a ``RequestOp`` message."""
+        return message("RequestOp")(request_txn=message("TxnRequest")(**self.fields()))
+
+    def fields(self) -> dict[str, list[Any]]:
+        """Give the fields of a ``TxnRequest`` message."""
+        return {
+            "compare": [each.to_message() for each in self.compare],
+            "success": [each.to_message() for each in self.success],
+            "failure": [each.to_message() for each in self.failure],
+        }
+
+    def leaves(self) -> Iterator[Put | Get | Delete]:
+        """Give all requests that may be carried out, those of inner transactions too."""
+        for request in (*self.success, *self.failure):
+            if isinstance(request, Txn):
+                yield from request.leaves()
+            else:
+                yield request
+
+
+Request: TypeAlias = Put | Get | Delete | Txn
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,17 +181,21 @@ class TxnResult:
         revision: The revision after it.
 
         responses: One for each request of the branch that was taken: the entries that a `Get` found, the number of keys
-            that a `Delete` deleted, None for a `Put`.
+            that a `Delete` deleted, None for a `Put`, what an inner `Txn` did.
     """
 
     succeeded: bool
     revision: int
-    responses: tuple[tuple[Entry, ...] | int | None, ...]
+    responses: tuple[Response, ...]
 
     @classmethod
-    def from_message(cls, answer: Any) -> TxnResult:
-        """Read a ``TxnResponse``."""
-        return cls(answer.succeeded, answer.header.revision, tuple(_response(each) for each in answer.responses))
+    def from_message(cls, answer: Any, outer_revision: int = 0) -> TxnResult:
+        """Read a ``TxnResponse``; an inner one knows no revision, and has that of the outer one."""
+        revision: int = outer_revision or answer.header.revision
+        return cls(answer.succeeded, revision, tuple(_response(each, revision) for each in answer.responses))
+
+
+Response: TypeAlias = tuple[Entry, ...] | int | TxnResult | None
 
 
 def span(key: str | bytes, *, prefix: bool) -> dict[str, bytes]:
@@ -160,11 +206,13 @@ def span(key: str | bytes, *, prefix: bool) -> dict[str, bytes]:
     return {"key": encoded or ALL_KEYS, "range_end": range_end(encoded)}
 
 
-def _response(answer: Any) -> tuple[Entry, ...] | int | None:
+def _response(answer: Any, revision: int) -> Response:
     match answer.WhichOneof("response"):
         case "response_range":
             return tuple(Entry.from_row(row) for row in answer.response_range.kvs)
         case "response_delete_range":
             deleted: int = answer.response_delete_range.deleted
             return deleted
+        case "response_txn":
+            return TxnResult.from_message(answer.response_txn, revision)
     return None

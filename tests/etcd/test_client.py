@@ -14,7 +14,7 @@ from etcd_settings.errors import (
     RequestError,
     UnavailableError,
 )
-from etcd_settings.etcd import Client, Compare, Delete, Get, Put
+from etcd_settings.etcd import Client, Compare, Delete, Get, Put, Txn, TxnResult
 from etcd_settings.testing import EtcdServer
 
 APP = "/config/app/"
@@ -137,6 +137,43 @@ def test_a_value_below_the_limit_goes_through(client: Client) -> None:
 
     assert entry is not None
     assert value == entry.value
+
+
+def test_inner_transactions_belong_to_the_outer_one(client: Client) -> None:
+    """They are done or left with it, at its revision, 64 times 64 operations at most."""
+    groups = [Txn(success=tuple(Put(f"{APP}{group}/{n}", "v") for n in range(64))) for group in range(64)]
+    inner = Txn((Compare.version(APP + "0/0", "==", 7),), (Put(APP + "x", "1"),), (Get(APP + "0/0"),))
+
+    refused = client.txn(compare=[Compare.version(APP + "x", ">", 0)], success=groups)
+    before = len(client.get_prefix(APP))
+    done = client.txn(success=groups)
+    chosen = client.txn(success=[inner])
+
+    assert (False, 0) == (refused.succeeded, before)
+    assert (True, 4096) == (done.succeeded, len(client.get_prefix(APP)))
+    assert {TxnResult(succeeded=True, revision=done.revision, responses=(None,) * 64)} == set(done.responses)
+    assert {done.revision} == {entry.mod_revision for entry in client.get_prefix(APP).values()}
+    response = chosen.responses[0]
+    assert isinstance(response, TxnResult)
+    assert (False, ((client.get(APP + "0/0"),),)) == (response.succeeded, response.responses)
+
+
+@pytest.mark.parametrize(
+    ("groups", "size", "accepted"), [(64, 64, True), (64, 65, False), (1, 127, True), (1, 128, False)]
+)
+def test_an_inner_transaction_has_what_the_outer_one_leaves(
+    client: Client, groups: int, size: int, *, accepted: bool
+) -> None:
+    """Operations and comparisons of a level count against one allowance of 128, from which the outer levels take."""
+    compare = tuple(Compare.version(f"{APP}{n}", "==", 0) for n in range(size))
+    txns = [Txn(compare, (Put(f"{APP}x{group}", "v"),)) for group in range(groups)]
+    if accepted:
+        client.txn(success=txns)
+    else:
+        with pytest.raises(RequestError, match="too many operations"):
+            client.txn(success=txns)
+
+    assert (groups if accepted else 0) == len(client.get_prefix(APP))
 
 
 def test_what_etcd_refuses_for_other_reasons_keeps_its_words(client: Client) -> None:
