@@ -69,13 +69,25 @@ def as_text(tree: Mapping[str, Any]) -> dict[str, Any]:
     Give *tree* as it would read back from etcd: every leaf spelled, every table kept.
 
     Two trees that are equal in this form need no writing between them, whatever each was read from.
+
+    Raises:
+        ConfigurationError: Values cannot be spelled; all of them at once, each with its path.
     """
-    return {name: as_text(value) if isinstance(value, Mapping) else spell(value) for name, value in tree.items()}
+    problems: list[EtcdSettingsError] = []
+    text = _as_text(tree, "", problems)
+    if problems:
+        raise combine(problems)
+    return text
 
 
-def flatten(tree: Mapping[str, Any]) -> dict[str, str | bytes]:
+def flatten(tree: Mapping[str, Any], *, below: str = "") -> dict[str, str | bytes]:
     """
     Give the path and the text of every leaf of *tree*.
+
+    Args:
+        tree: The tree.
+
+        below: What all paths start with, such as ``database/``.
 
     An empty table becomes the document ``path.json``, which holds ``{}``: as text at the path it would not read back as
     a table, and would hide the branches of lower layers.
@@ -86,10 +98,24 @@ def flatten(tree: Mapping[str, Any]) -> dict[str, str | bytes]:
     """
     texts: dict[str, str | bytes] = {}
     problems: list[EtcdSettingsError] = []
-    _flatten(tree, "", texts, problems)
+    _flatten(tree, below, texts, problems)
     if problems:
         raise combine(problems)
     return texts
+
+
+def _as_text(table: Mapping[str, Any], above: str, problems: list[EtcdSettingsError]) -> dict[str, Any]:
+    text: dict[str, Any] = {}
+    for name, value in table.items():
+        try:
+            text[name] = (
+                _as_text(value, f"{above}{name}/", problems)
+                if isinstance(value, Mapping)
+                else spell(value, where=f"{above}{name}")
+            )
+        except ConfigurationError as e:
+            problems.append(e)
+    return text
 
 
 def _flatten(

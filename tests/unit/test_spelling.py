@@ -213,3 +213,18 @@ def test_a_list_is_json_for_everybody() -> None:
 
     assert isinstance(text, str)
     assert value == json.loads(text)
+
+
+def test_paths_may_start_below_a_branch() -> None:
+    """Errors name the whole path too."""
+    assert {"db/pool/size": "5"} == flatten({"size": 5}, below="db/pool/")
+    with pytest.raises(ConfigurationError, match=r"'db/a\.json' cannot be a key"):
+        flatten({"a.json": 5}, below="db/")
+
+
+def test_whatever_cannot_be_compared_is_told_at_once() -> None:
+    """Each with its path."""
+    with pytest.raises(ConfigurationError) as caught:
+        as_text({"a": {"b": object(), "fine": 1}, "c": object()})
+
+    assert ["a/b", "c"] == [getattr(problem, "subject", None) for problem in caught.value.problems]
