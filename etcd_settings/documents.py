@@ -1,5 +1,5 @@
 """
-Read a document: a value that is itself a tree, in JSON, TOML or YAML.
+Read and write a document: a value that is itself a tree, in JSON, TOML or YAML.
 
 The suffix of the key says which. A document that does not parse is a `DecodeError` with the place, never with the text;
 the parser's own error is left behind on purpose, because it quotes what it read.
@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from etcd_settings.entries import Entry
 from etcd_settings.errors import ConfigurationError, DecodeError, EtcdSettingsError
 
-__all__ = ["SUFFIXES", "json_object", "parse", "read_json", "split_suffix"]
+__all__ = ["SUFFIXES", "json_object", "parse", "read_json", "render", "split_suffix"]
 
 
 def parse(path: str, entry: Entry) -> Any:
@@ -44,6 +44,38 @@ def parse(path: str, entry: Entry) -> Any:
     except Exception as e:  # noqa: BLE001  # PyYAML's constructors also raise KeyError, AttributeError, TypeError …
         problem = DecodeError(entry.key, name, _position(e))
     raise problem  # outside the handler, so that no context holds the text
+
+
+def render(path: str, value: Any, *, like: str = "") -> str | None:
+    """
+    Write *value* as the document at *path*, whose suffix names its format; what has no suffix is JSON.
+
+    Comments are lost, and so is the layout, but for whether JSON has lines.
+
+    Args:
+        path: The document's path.
+
+        value: A tree, or whatever else the format can hold at its top.
+
+        like: The text that it replaces.
+
+    Returns:
+        The text; None if the format has no words for the value.
+
+    Raises:
+        ConfigurationError: The extra that writes the format is not installed.
+    """
+    _, suffix = split_suffix(path)
+    try:
+        return _WRITERS[suffix](value, like)
+    except ImportError:
+        pass  # the error below must not have this one as its context
+    except Exception:  # noqa: BLE001  # the writers raise TypeError, ValueError, AttributeError, PyYAML its own …
+        return None
+    extra = "cli" if suffix == ".toml" else "yaml"
+    raise ConfigurationError(
+        f"Writing {path!r} takes another package. Install it with `pip install 'etcd-settings[{extra}]'`.", subject=path
+    )
 
 
 def split_suffix(name: str) -> tuple[str, str]:
@@ -87,6 +119,32 @@ _FORMATS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
 }
 
 SUFFIXES = tuple(_FORMATS)
+
+
+def _write_json(value: Any, like: str) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2 if "\n" in like.strip() else None)
+
+
+def _write_toml(value: Any, _: str) -> str:
+    import tomli_w  # an extra: the standard library only reads TOML
+
+    return tomli_w.dumps(value)
+
+
+def _write_yaml(value: Any, _: str) -> str:
+    import yaml  # an extra
+
+    text: str = yaml.safe_dump(value, allow_unicode=True, sort_keys=False)
+    return text
+
+
+_WRITERS: Mapping[str, Callable[[Any, str], str]] = {
+    "": _write_json,
+    ".json": _write_json,
+    ".toml": _write_toml,
+    ".yaml": _write_yaml,
+    ".yml": _write_yaml,
+}
 
 
 def _with_text_names(value: Any, made: dict[int, Any]) -> Any:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from etcd_settings.documents import SUFFIXES, json_object, parse, split_suffix
+from etcd_settings.documents import SUFFIXES, json_object, parse, render, split_suffix
 from etcd_settings.errors import ConfigurationError, DecodeError
 from tests.making import make_entry
 
@@ -126,3 +126,41 @@ def test_any_other_name_has_no_suffix(name: str) -> None:
 def test_a_text_may_be_a_json_object(text: str, found: object) -> None:
     """Only a whole, valid object counts; everything else is just a text."""
     assert found == json_object(text)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_is_rendered_reads_back(suffix: str) -> None:
+    """In each format, types included."""
+    value = {"text": "ü\n", "on": True, "number": -5, "list": [1, "a"], "table": {"empty": {}}}
+
+    text = render(f"a{suffix}", value)
+
+    assert text is not None
+    assert value == parse(f"a{suffix}", make_entry(f"a{suffix}", text))
+
+
+def test_json_keeps_its_lines() -> None:
+    """A document that somebody laid out in lines stays in lines, and one in a single line stays there."""
+    assert '{"a": 1}' == render("x.json", {"a": 1}, like='{"a": 2}\n')
+    assert '{\n  "a": 1\n}' == render("x.json", {"a": 1}, like='{\n"a": 2\n}')
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [("x.toml", {"a": None}), ("x.toml", [1]), ("x.json", {"a": b"\xff"}), ("x", float("nan")), ("x.yaml", object())],
+    ids=repr,
+)
+def test_what_a_format_cannot_say_is_not_rendered(path: str, value: object) -> None:
+    """There is no text then, and whoever asked has another way."""
+    assert render(path, value) is None
+
+
+@pytest.mark.parametrize(("suffix", "module", "extra"), [("toml", "tomli_w", "cli"), ("yaml", "yaml", "yaml")])
+def test_a_missing_writer_is_named(monkeypatch: pytest.MonkeyPatch, suffix: str, module: str, extra: str) -> None:
+    """With the extra that brings it."""
+    monkeypatch.setitem(sys.modules, module, None)
+
+    with pytest.raises(ConfigurationError, match=rf"Writing 'x.{suffix}' .*etcd-settings\[{extra}\]") as caught:
+        render(f"x.{suffix}", {"a": 1})
+
+    assert (None, None) == (caught.value.__cause__, caught.value.__context__)
