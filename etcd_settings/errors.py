@@ -17,6 +17,7 @@ __all__ = [
     "AuthenticationError",
     "ClosedError",
     "CompactedError",
+    "ConcurrentWriteError",
     "ConfigurationError",
     "ConflictError",
     "DecodeError",
@@ -29,6 +30,7 @@ __all__ = [
     "RequestError",
     "RestoredError",
     "TLSError",
+    "TooManyChangesError",
     "UnavailableError",
     "combine",
 ]
@@ -278,6 +280,40 @@ class MessageTooLargeError(EtcdSettingsError):
         )
 
 
+class ConcurrentWriteError(EtcdSettingsError):
+    """
+    Somebody else wrote since the plan was made; nothing of it was carried out.
+
+    Attributes:
+        keys: The keys that were written, created or deleted meanwhile.
+        revision: The revision at which that was seen.
+    """
+
+    def __init__(self, keys: Iterable[str], revision: int) -> None:
+        self.keys, self.revision = tuple(keys), revision
+        super().__init__(
+            f"Somebody else wrote {_few(self.keys) or 'here'} (seen at revision {revision}), so nothing was written. "
+            f"Read again, look at the differences, and repeat it."
+        )
+
+
+class TooManyChangesError(EtcdSettingsError):
+    """
+    More keys would be written or deleted than one transaction can carry; nothing was carried out.
+
+    Attributes:
+        count: How many.
+        limit: How many there may be.
+    """
+
+    def __init__(self, count: int, limit: int) -> None:
+        self.count, self.limit = count, limit
+        super().__init__(
+            f"{count} keys would change, and one transaction carries {limit}, so nothing was written. "
+            f"Write a part at a time, or hold a branch as one document, such as database.json."
+        )
+
+
 class RequestError(EtcdSettingsError):
     """
     Etcd answered, and refused this very request for a reason that fits none of the other errors.
@@ -343,11 +379,16 @@ def combine(errors: Sequence[EtcdSettingsError]) -> EtcdSettingsError:
 
 def _error_line(error: Mapping[str, Any]) -> str:
     place = ".".join(str(part) for part in error["loc"]) or "all of it"
-    keys = [repr(key) for key in error.get("keys", ())]
-    if len(keys) > _FEW_KEYS:  # what is wrong with a whole branch came from all its keys
-        keys[_FEW_KEYS - 1 :] = [f"{len(keys) - _FEW_KEYS + 1} more"]
-    origin = f" (from {', '.join(keys)})" if keys else ""
+    keys = _few(error.get("keys", ()))  # what is wrong with a whole branch came from all its keys
+    origin = f" (from {keys})" if keys else ""
     return f"- {place}: {error['msg']}{origin}"
+
+
+def _few(names: Iterable[str]) -> str:
+    keys = [repr(key) for key in names]
+    if len(keys) > _FEW_KEYS:
+        keys[_FEW_KEYS - 1 :] = [f"{len(keys) - _FEW_KEYS + 1} more"]
+    return ", ".join(keys)
 
 
 _FEW_KEYS = 5

@@ -12,6 +12,7 @@ from etcd_settings.errors import (
     AuthenticationError,
     ClosedError,
     CompactedError,
+    ConcurrentWriteError,
     ConfigurationError,
     ConflictError,
     DecodeError,
@@ -24,6 +25,7 @@ from etcd_settings.errors import (
     RequestError,
     RestoredError,
     TLSError,
+    TooManyChangesError,
     UnavailableError,
     combine,
 )
@@ -102,6 +104,17 @@ EXAMPLES = [
         RequestError(endpoint="a:1", status="INVALID_ARGUMENT", reason="etcdserver: duplicate key"),
         {"endpoint": "a:1", "status": "INVALID_ARGUMENT", "reason": "etcdserver: duplicate key"},
         "a:1 refused the request with INVALID_ARGUMENT: etcdserver: duplicate key",
+    ),
+    (
+        ConcurrentWriteError(["/a/b", "/a/c"], 7),
+        {"keys": ("/a/b", "/a/c"), "revision": 7},
+        "Somebody else wrote '/a/b', '/a/c' (seen at revision 7), so nothing was written. Read again",
+    ),
+    (ConcurrentWriteError([], 7), {"keys": ()}, "Somebody else wrote here (seen"),
+    (
+        TooManyChangesError(5000, 4096),
+        {"count": 5000, "limit": 4096},
+        "5000 keys would change, and one transaction carries 4096, so nothing was written. Write a part",
     ),
     (ClosedError("Source"), {"what": "Source"}, "This Source is closed. Make a new one"),
     (NotStartedError("Live"), {"what": "Live"}, "This Live has not been started. Call start() first"),

@@ -1,0 +1,107 @@
+"""Laws of publishing: what a plan leads to is what was desired, and nothing else moves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from etcd_settings.errors import EtcdSettingsError
+from etcd_settings.publish import plan
+from etcd_settings.spelling import as_text, flatten
+from etcd_settings.tree import build, merge
+from tests.making import make_snapshot
+from tests.strategies import Values, any_entries, leaves, trees
+
+# Names that are those of `any_entries`, so that what is desired meets what is there.
+_near = st.recursive(
+    st.dictionaries(st.sampled_from(["a", "b", "0", "ü"]), leaves | st.just("text") | st.just('{"a": 1}'), max_size=3),
+    lambda inner: st.dictionaries(st.sampled_from(["a", "b", "1", "a.json"]), inner, max_size=3),
+    max_leaves=6,
+)
+desired_trees = _near | trees()
+
+
+def _agreeing(values: Values) -> Values:
+    """Leave out what contradicts what is there before it: a plan needs a tree to start from."""
+    kept: Values = {}
+    for path, value in values.items():
+        more = {**kept, path: value}
+        try:
+            as_text(build(make_snapshot(more)))
+        except EtcdSettingsError:
+            continue
+        kept = more
+    return kept
+
+
+held_entries = any_entries.map(_agreeing)
+"""Path → value, as wild as etcd can be while it builds a tree."""
+
+
+@given(values=held_entries, prune=st.booleans())
+def test_pushing_what_was_pulled_changes_nothing(values: Values, *, prune: bool) -> None:
+    """Whatever etcd holds, documents and bases included, its own tree moves no byte of it, nor does that as text."""
+    snapshot = make_snapshot(values)
+    tree = build(snapshot)
+
+    assert () == plan(snapshot, tree, prune=prune).edits
+    assert () == plan(snapshot, as_text(tree), prune=prune).edits
+
+
+@given(values=held_entries, desired=desired_trees, prune=st.booleans())
+@example(values={"a.toml": b"x = 1\nb = 2"}, desired={"a": {"x": None}}, prune=False)  # no TOML, so plain keys
+@example(values={"a.json": b'{"x": "{\\"p\\": 1}"}', "a/x/q": b"2"}, desired={"a": {"x": {"q": 2}}}, prune=True)
+@example(values={"a": b'{"x": 1}', "a/y": b"2"}, desired={"a": {"x": 1}}, prune=True)  # no key is left for the base
+@example(values={"a": b"", "a/y": b"2"}, desired={"a": {"y": 3, "z": {}}}, prune=True)
+@example(values={"a.json": b'{"x": {"p": 1}}', "a/x.json": b'{"q": 2}'}, desired={"a": {"x": {"q": 3}}}, prune=False)
+@example(values={"a": b'{"b": "\xff"}'}, desired={"a": {"c": 1}}, prune=False)  # no text, so no base
+@example(values={"a": b"text"}, desired={"a": {"c": 1}}, prune=False)
+@example(values={"a.json": b"[1]"}, desired={"a": {"b": b"\xff"}}, prune=False)  # no JSON
+@example(values={"a.json": b"1"}, desired={"a": "1.0"}, prune=False)
+@example(values={"a.json": b'{"on": true}'}, desired={"a": {"on": 1}}, prune=False)  # equal for Python alone
+def test_a_plan_leads_to_what_was_desired(values: Values, desired: dict[str, Any], *, prune: bool) -> None:
+    """Afterwards etcd holds that tree, or without pruning that tree over its own, and planning it again is empty."""
+    snapshot = make_snapshot(values)
+
+    made = plan(snapshot, desired, prune=prune)
+    after = made.outcome(snapshot)
+
+    assert as_text(desired if prune else merge(build(snapshot), desired)) == as_text(build(after))
+    assert () == plan(after, desired, prune=prune).edits
+    assert () == plan(after, build(after), prune=True).edits
+
+
+@given(desired=trees())
+def test_a_tree_at_an_empty_prefix_becomes_its_keys(desired: dict[str, Any]) -> None:
+    """One for each leaf, spelled as ever, and reading back as an equal tree."""
+    empty = make_snapshot({})
+
+    made = plan(empty, desired)
+
+    assert flatten(desired) == {edit.path: _readable(edit.new or b"") for edit in made.puts}
+    assert as_text(desired) == build(made.outcome(empty))
+
+
+@given(values=held_entries, desired=desired_trees, prune=st.booleans())
+def test_a_plan_is_as_small_as_its_words_say(values: Values, desired: dict[str, Any], *, prune: bool) -> None:
+    """Each key once, none written with what it holds, no marker touched, and without pruning no branch beside it."""
+    snapshot = make_snapshot(values)
+
+    made = plan(snapshot, desired, prune=prune)
+
+    assert len(made.edits) == len({edit.key for edit in made.edits})
+    assert all(edit.old is None or edit.old.value != edit.new for edit in made.edits)
+    assert all(edit.path and not edit.path.endswith("/") for edit in made.edits)
+    assert not {edit.key for edit in made.edits} & {entry.key for entry in made.unchanged}
+    if not prune:
+        mounts = {edit.path.split("/")[0].split(".")[0] for edit in made.edits}
+        assert mounts <= {name.split(".")[0] for name in desired}
+
+
+def _readable(value: bytes) -> str | bytes:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
