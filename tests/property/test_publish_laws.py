@@ -6,13 +6,15 @@ from typing import Any
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from etcd_settings.errors import EtcdSettingsError
+from etcd_settings.fitting import load
 from etcd_settings.publish import plan
 from etcd_settings.spelling import as_text, flatten
 from etcd_settings.tree import build, merge
 from tests.making import make_snapshot
-from tests.strategies import Values, any_entries, leaves, trees
+from tests.strategies import Values, any_entries, leaf_names, leaves, texts, trees
 
 # Names that are those of `any_entries`, so that what is desired meets what is there.
 _near = st.recursive(
@@ -98,6 +100,68 @@ def test_a_plan_is_as_small_as_its_words_say(values: Values, desired: dict[str, 
     if not prune:
         mounts = {edit.path.split("/")[0].split(".")[0] for edit in made.edits}
         assert mounts <= {name.split(".")[0] for name in desired}
+
+
+class _Pool(BaseModel):
+    size: int
+    hosts: list[str]
+    weights: dict[str, float]
+
+
+class _Model(BaseModel):
+    name: str
+    debug: bool
+    ratio: float
+    limit: int | None
+    matrix: list[list[int]]
+    pools: dict[str, _Pool]
+    main: _Pool
+
+
+_floats = st.floats(allow_nan=False)
+_pools = st.builds(
+    _Pool,
+    size=st.integers(),
+    hosts=st.lists(texts, max_size=2),
+    weights=st.dictionaries(leaf_names, _floats, max_size=2),
+)
+_models = st.builds(
+    _Model,
+    name=texts,
+    debug=st.booleans(),
+    ratio=_floats,
+    limit=st.none() | st.integers(),
+    matrix=st.lists(st.lists(st.integers(), max_size=2), max_size=2),
+    pools=st.dictionaries(leaf_names, _pools, max_size=2),
+    main=_pools,
+)
+
+
+@given(
+    model=_models,
+    held=st.lists(
+        st.sampled_from(
+            [
+                ("main.json", b'{"size": 1, "hosts": ["x"]}'),
+                ("pools.toml", b"[a]\nsize = 1\nhosts = []"),
+                ("main/weights.yaml", b"a: 1.5"),
+                ("pools/a/size", b"7"),
+                ("matrix.json", b"[[1]]"),
+                ("name", b"x"),
+            ]
+        ),
+        unique=True,
+    ).map(dict),
+)
+def test_the_typed_settings_survive_push_and_pull(model: _Model, held: Values) -> None:
+    """What was pushed loads as it was, from keys and from documents; pulled and pushed again it moves nothing."""
+    snapshot = make_snapshot(held)
+
+    after = plan(snapshot, model.model_dump(), prune=True).outcome(snapshot)
+
+    assert model == load(_Model, after)
+    assert () == plan(after, as_text(build(after)), prune=True).edits
+    assert () == plan(after, model.model_dump(), prune=True).edits
 
 
 def _readable(value: bytes) -> str | bytes:
