@@ -123,6 +123,22 @@ def test_whoever_wrote_meanwhile_has_the_plan_refused(client: Client, path: str,
     assert theirs == client.get_prefix(APP)
 
 
+SHAPES: list[Any] = ["x", {}, {"host": "x"}, {"host": {"name": "x"}}, {"host": {}}, {"port": "x"}]
+
+
+@pytest.mark.parametrize("theirs", SHAPES, ids=repr)
+@pytest.mark.parametrize("ours", SHAPES, ids=repr)
+def test_no_two_writers_contradict_each_other(client: Client, ours: Any, theirs: Any) -> None:
+    """A value, a document and keys below are different keys; still the second who creates them is refused."""
+    empty = client.get_prefix(APP)
+    apply(plan(empty, {"db": theirs}), client)
+
+    with pytest.raises(ConcurrentWriteError):
+        apply(plan(empty, {"db": ours}), client)
+
+    assert {"db": theirs} == build(client.get_prefix(APP))
+
+
 def test_what_the_tree_does_not_name_may_change(client: Client) -> None:
     """Unless the plan prunes: it says what is to become of every key."""
     client.put(APP + "a", "1")

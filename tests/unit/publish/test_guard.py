@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from etcd_settings.etcd import Compare
@@ -9,7 +11,12 @@ from etcd_settings.publish import plan, sees_deletions
 from etcd_settings.publish.guard import guard
 from tests.making import PREFIX, make_snapshot
 
-EVERYTHING = Compare.mod_revision(PREFIX, "<", 6, prefix=True)
+
+def untouched(path: str) -> Compare:
+    return Compare.mod_revision(PREFIX + path, "<", 6, prefix=True)
+
+
+EVERYTHING = untouched("")
 
 
 def unwritten(path: str, revision: int) -> Compare:
@@ -17,12 +24,22 @@ def unwritten(path: str, revision: int) -> Compare:
 
 
 def test_each_key_that_counts_is_compared() -> None:
-    """Those to write and to delete, those that must not exist yet, and those that are as desired; no others."""
+    """Those to write and to delete, those that are as desired, those that must not exist, and what would contradict."""
     made = plan(make_snapshot({"a": "1", "b": "1", "c/x": "1", "d": "1"}, revision=5), {"a": 1, "b": 2, "c": 3, "e": 4})
 
     expected = {unwritten("a", 1), unwritten("b", 1), unwritten("c/x", 1), unwritten("c", 0), unwritten("e", 0)}
+    expected |= {untouched(path) for path in ("c.", "c/", "e.", "e/")}
     assert expected == set(guard(made))
     assert sees_deletions(made)
+
+
+@pytest.mark.parametrize("desired", [{"db": {"host": {"name": 1}}}, {"db": {}}], ids=repr)
+def test_a_new_key_wants_its_branch_untouched(desired: dict[str, Any]) -> None:
+    """Also the value that would stand in its way."""
+    made = plan(make_snapshot({"other": "1"}, revision=5), desired)
+
+    (edit,) = made.puts
+    assert {unwritten(edit.path, 0), unwritten("db", 0), untouched("db."), untouched("db/")} == set(guard(made))
 
 
 def test_pruning_looks_at_all_keys() -> None:
