@@ -95,7 +95,7 @@ def plan(snapshot: Snapshot, desired: Mapping[str, Any], *, prune: bool = False,
 
     Trees are compared as text, since text is what etcd holds: ``5432`` and ``"5432"`` are one. What is equal stays as
     it is, byte for byte, documents included. What differs goes where it is: into the document, or under the key. A
-    value replaces a branch, and the reverse.
+    value replaces a branch, and the reverse. A document that changes is written anew, and loses its comments.
 
     Args:
         snapshot: What etcd holds.
