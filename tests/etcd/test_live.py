@@ -231,9 +231,8 @@ def test_nothing_is_left_behind(etcd_server: EtcdServer, eventually: Eventually)
     cycles(etcd_server, 100)
 
     eventually(lambda: threading.active_count() <= before[0])
-    threads, descriptors, objects = held()
-    assert (threads, descriptors) <= before[:2]
-    assert objects < before[2] + 100
+    eventually(lambda: held()[2] < before[2] + 100)  # what a thread that ends holds, it holds for a moment
+    assert held()[:2] <= before[:2]
 
 
 def cycles(server: EtcdServer, count: int) -> None:
