@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,7 +61,7 @@ class Ledger:
 
     def catch_up(self, gateway: Gateway) -> int:
         """Read the history up to now; gives the revision that is now known."""
-        until = gateway.put(SENTINEL, "here")
+        until = _put_sentinel(gateway)
         for event in _history(gateway, self.revision + 1, until):
             kv = event["kv"]
             deleted = event.get("type") == "DELETE"
@@ -88,6 +90,15 @@ class Ledger:
                     state[key] = fact
                 position += 1
             yield state
+
+
+def _put_sentinel(gateway: Gateway) -> int:
+    """Write what ends a history; a server that has just come back may hang up on the first who ask."""
+    for _ in range(5):
+        with suppress(ConnectionError):
+            return gateway.put(SENTINEL, "here")
+        time.sleep(0.2)
+    return gateway.put(SENTINEL, "here")
 
 
 def _history(gateway: Gateway, start: int, until: int) -> Iterator[dict[str, Any]]:
