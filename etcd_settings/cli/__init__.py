@@ -22,6 +22,7 @@ _VERBS = {
     "explain": "Tell where a setting comes from, and what it shadows.",
     "check": "Check whether a settings class accepts what etcd holds.",
     "schema": "Print the JSON Schema of a settings class.",
+    "history": "Tell what a setting was before, deletions included.",
     "watch": "Print changes as they come.",
     "status": "Show how the etcd is that holds the settings.",
     "dev": "Run a real etcd on this machine, for development.",
