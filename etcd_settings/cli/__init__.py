@@ -23,6 +23,7 @@ _VERBS = {
     "check": "Check whether a settings class accepts what etcd holds.",
     "schema": "Print the JSON Schema of a settings class.",
     "history": "Tell what a setting was before, deletions included.",
+    "rollback": "Bring all settings back to an earlier revision.",
     "watch": "Print changes as they come.",
     "status": "Show how the etcd is that holds the settings.",
     "dev": "Run a real etcd on this machine, for development.",

@@ -23,12 +23,14 @@ import click
 from etcd_settings.errors import (
     AuthenticationError,
     ClosedError,
+    ConcurrentWriteError,
     ConfigurationError,
     EtcdSettingsError,
     MessageTooLargeError,
     PermissionDeniedError,
     RequestError,
     TLSError,
+    TooManyChangesError,
     UnavailableError,
 )
 
@@ -69,6 +71,8 @@ _CODES_OF_ERRORS: dict[type[BaseException], Code] = {
     ClosedError: Code.UNREACHABLE,
     ConfigurationError: Code.UNUSABLE,
     MessageTooLargeError: Code.UNUSABLE,
+    ConcurrentWriteError: Code.CONFLICT,
+    TooManyChangesError: Code.UNUSABLE,
 }
 """The first that fits; all other errors of the library say that the answer is no."""
 

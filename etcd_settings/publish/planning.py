@@ -9,7 +9,7 @@ Invariant: a plan of what etcd holds already is empty, and no part of a plan sho
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from etcd_settings.snapshot import Entries, Entry, Snapshot
 from etcd_settings.spelling import as_text
 from etcd_settings.tree import build
 
-__all__ = ["Edit", "Plan", "plan"]
+__all__ = ["Edit", "Plan", "plan", "plan_entries"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +120,46 @@ def plan(snapshot: Snapshot, desired: Mapping[str, Any], *, prune: bool = False,
     return _compare(snapshot, layer, lay_out(goal, entries, now, root), root, None if prune else wanted)
 
 
+def plan_entries(
+    snapshot: Snapshot, values: Mapping[str, bytes], *, prune: bool = False, layer: str | None = None
+) -> Plan:
+    """
+    Plan what to write so that etcd holds *values*, byte for byte, whatever they mean.
+
+    Args:
+        snapshot: What etcd holds.
+
+        values: Path → value.
+
+        prune: Whether to delete every other key, so that etcd holds exactly *values*.
+
+        layer: Which of the snapshot's layers to write; needed if there are several.
+
+    Raises:
+        ConfigurationError: The layer is not clear.
+    """
+    layer = _choose(snapshot, layer)
+    doomed = snapshot.layers[layer].keys() - values.keys() if prune else set[str]()
+    return _plan(snapshot, layer, values, doomed=doomed, named=values, prunes=prune)
+
+
 def _compare(snapshot: Snapshot, layer: str, values: Mapping[str, bytes], root: Place, wanted: Tree | None) -> Plan:
-    entries = snapshot.layers[layer]
-    prefix = _prefix(entries)
     placed = set(root.paths())  # not the directory markers
     named = placed if wanted is None else set(root.named_by(wanted))
+    return _plan(snapshot, layer, values, doomed=placed - values.keys(), named=named, prunes=wanted is None)
+
+
+def _plan(
+    snapshot: Snapshot,
+    layer: str,
+    values: Mapping[str, bytes],
+    *,
+    doomed: Iterable[str],
+    named: Iterable[str],
+    prunes: bool,
+) -> Plan:
+    entries = snapshot.layers[layer]
+    prefix = _prefix(entries)
 
     def edit(path: str, new: bytes | None) -> Edit:
         return Edit(path, prefix + path, entries.get(path), new)
@@ -134,11 +169,11 @@ def _compare(snapshot: Snapshot, layer: str, values: Mapping[str, bytes], root: 
         prefix,
         snapshot.revision,
         puts=tuple(edit(path, new) for path, new in sorted(values.items()) if not _holds(entries, path, new)),
-        deletes=tuple(edit(path, None) for path in sorted(placed - values.keys())),
+        deletes=tuple(edit(path, None) for path in sorted(doomed)),
         unchanged=tuple(
             entries[path] for path in sorted(named) if path in values and _holds(entries, path, values[path])
         ),
-        prunes=wanted is None,
+        prunes=prunes,
     )
 
 

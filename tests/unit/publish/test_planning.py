@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from etcd_settings.errors import ConfigurationError, ConflictError
-from etcd_settings.publish import Plan, plan
+from etcd_settings.publish import Plan, plan, plan_entries
 from etcd_settings.snapshot import Snapshot
 from tests.making import PREFIX, Value, make_layers, make_snapshot
 
@@ -173,3 +173,17 @@ def test_the_outcome_has_the_revisions_that_etcd_would_give() -> None:
     assert {"a": (1, 6, 2), "c": (6, 6, 1)} == {
         path: (entry.create_revision, entry.mod_revision, entry.version) for path, entry in after.items()
     }
+
+
+def test_entries_are_planned_byte_for_byte() -> None:
+    """What they mean counts for nothing; what is beside them is deleted only by pruning."""
+    snapshot = make_snapshot({"a.json": '{"x": 1}', "b": "1", "c": "1", "d/": ""})
+    values = {"a.json": b'{"x":1}', "b": b"1", "e": b"\xff"}
+
+    kept, pruned = plan_entries(snapshot, values), plan_entries(snapshot, values, prune=True)
+
+    assert [("a.json", b'{"x":1}'), ("e", b"\xff")] == [(edit.path, edit.new) for edit in kept.edits]
+    assert (kept.puts, ["c", "d/"]) == (pruned.puts, [edit.path for edit in pruned.deletes])
+    assert (False, True) == (kept.prunes, pruned.prunes)
+    assert [PREFIX + "b"] == [entry.key for entry in pruned.unchanged]
+    assert () == plan_entries(snapshot, {path: entry.value for path, entry in snapshot.items()}, prune=True).edits

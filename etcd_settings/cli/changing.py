@@ -1,0 +1,114 @@
+"""
+Show what a plan changes, have it confirmed, and carry it out: for verbs that write keys byte for byte.
+
+Whoever sits at a terminal is asked first; a program has asked by calling. A plan without changes asks nobody, and
+writes nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from etcd_settings.cli.exits import Code, Stop
+from etcd_settings.cli.output import console, on_terminal, plain, spelled, write, write_json
+from etcd_settings.cli.verbs import Asked, Mask
+from etcd_settings.options import Options
+from etcd_settings.snapshot import Entry
+
+if TYPE_CHECKING:
+    from etcd_settings.etcd import Client
+    from etcd_settings.publish import Edit, Plan
+
+__all__ = ["carry_out", "changing", "single_prefix"]
+
+_SIGNS = {"create": ("+", "green"), "put": ("~", "yellow"), "delete": ("-", "red")}
+
+Function = TypeVar("Function", bound=Callable[..., None])
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What is to happen to one key, as ``--json`` shows it."""
+
+    kind: str
+    path: str
+    old: str | bytes | None
+    new: str | bytes | None
+
+
+def changing(function: Function) -> Function:
+    """Give a verb the options ``--dry-run`` and ``--yes``."""
+    function = click.option("--yes", is_flag=True, help="Do not ask. Without a terminal nobody is asked anyway.")(
+        function
+    )
+    return click.option("--dry-run", is_flag=True, help="Show what would change, and write nothing.")(function)
+
+
+def single_prefix(place: Options) -> str:
+    """
+    Give the one prefix that a place stands for.
+
+    Raises:
+        Stop: It has several layers.
+    """
+    if len(place.layers) == 1:
+        return place.prefix + place.layers[0]
+    example = place.prefix + place.layers[-1]
+    raise Stop(
+        Code.UNUSABLE,
+        f"{place.title} has {len(place.layers)} layers, and this takes one prefix.\n"
+        f"Name the one that you mean in the URL, such as {example}.",
+    )
+
+
+def carry_out(plan: Plan, client: Client, asked: Asked, mask: Mask, *, dry_run: bool, yes: bool) -> None:
+    """
+    Show *plan*, ask, and apply it, and say at which revision that was done.
+
+    Raises:
+        Abort: It was declined.
+        EtcdSettingsError: What `etcd_settings.publish.apply` raises.
+    """
+    from etcd_settings.publish import apply, sees_deletions
+
+    changes = [_change(edit, mask) for edit in plan.edits]
+    for change in () if asked.as_json else changes:
+        _write(change)
+    summary = f"{len(plan.puts)} to write, {len(plan.deletes)} to delete under {plan.prefix!r}"
+    if changes and not sees_deletions(plan):
+        click.echo(
+            "So many keys cannot be guarded one by one: another's deletion meanwhile would not be seen.", err=True
+        )
+    if changes and not dry_run and not yes and sys.stdin.isatty():
+        click.confirm(f"{summary}. Go on?", abort=True, err=True)
+    revision = None if dry_run else apply(plan, client)
+    if asked.as_json:
+        write_json({"revision": revision, "changes": [asdict(change) for change in changes]})
+    elif not changes:
+        click.echo(f"Nothing to change under {plan.prefix!r}.", err=True)
+    else:
+        done = "Nothing was written" if dry_run else f"Done at revision {revision}"
+        click.echo(f"{done}: {summary}.", err=True)
+
+
+def _change(edit: Edit, mask: Mask) -> _Change:
+    def shown(value: bytes | None) -> str | bytes | None:
+        return None if value is None else mask.text(edit.path, Entry(edit.key, value))
+
+    kind = "delete" if edit.new is None else "put" if edit.old else "create"
+    return _Change(kind, edit.path, shown(edit.old.value if edit.old else None), shown(edit.new))
+
+
+def _write(change: _Change) -> None:
+    sign, colour = _SIGNS[change.kind]
+    values: Iterator[str] = (spelled(value) for value in (change.old, change.new) if value is not None)
+    line = f"{sign} {plain(change.path)} = {' -> '.join(values)}"
+    if on_terminal():
+        console().print(line, style=colour)
+    else:
+        write(line)
