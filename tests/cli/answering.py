@@ -17,11 +17,12 @@ class _Keyboard(io.StringIO):
     def isatty(self) -> bool:
         return True
 
-    def readline(self, *size: int) -> str:
+    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]  # typeshed has it of bytes, too
         self._meanwhile()
-        return super().readline(*size)
+        return super().readline(size)
 
 
 def answer(patch: pytest.MonkeyPatch, text: str, *, meanwhile: Callable[[], object] = lambda: None) -> None:
     """Type *text* when the command asks; *meanwhile* happens while the question stands."""
     patch.setattr(sys, "stdin", _Keyboard(text, meanwhile))
+    patch.setattr(sys.stderr, "isatty", lambda: True)
