@@ -80,20 +80,20 @@ def carry_out(plan: Plan, client: Client, asked: Asked, mask: Mask, *, dry_run: 
     for change in () if asked.as_json else changes:
         _write(change)
     summary = f"{len(plan.puts)} to write, {len(plan.deletes)} to delete under {plan.prefix!r}"
-    if changes and not sees_deletions(plan):
+    acts = bool(changes) and not dry_run
+    if acts and not sees_deletions(plan):
         click.echo(
             "So many keys cannot be guarded one by one: another's deletion meanwhile would not be seen.", err=True
         )
-    if changes and not dry_run and not yes and sys.stdin.isatty():
+    if acts and not yes and sys.stdin.isatty() and sys.stderr.isatty():
         click.confirm(f"{summary}. Go on?", abort=True, err=True)
-    revision = None if dry_run else apply(plan, client)
+    revision = apply(plan, client) if acts else plan.revision
     if asked.as_json:
-        write_json({"revision": revision, "changes": [asdict(change) for change in changes]})
+        write_json({"applied": acts, "revision": revision, "changes": [asdict(change) for change in changes]})
     elif not changes:
-        click.echo(f"Nothing to change under {plan.prefix!r}.", err=True)
+        write(f"Nothing to change under {plan.prefix!r} at revision {revision}.")
     else:
-        done = "Nothing was written" if dry_run else f"Done at revision {revision}"
-        click.echo(f"{done}: {summary}.", err=True)
+        write(f"{'Done' if acts else 'Nothing was written'} at revision {revision}: {summary}.")
 
 
 def _change(edit: Edit, mask: Mask) -> _Change:

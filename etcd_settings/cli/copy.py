@@ -41,8 +41,8 @@ def command(asked: Asked, src: str, dst: str, prune: bool, dry_run: bool, yes: b
     writes to DST meanwhile. On a terminal it shows the changes and asks. An empty SRC is an error, and so are two
     prefixes of one cluster of which one is within the other.
 
-    With --json: {"revision", "changes"}; revision is the new one of DST, null for a dry run, and each change is
-    {"kind", "path", "old", "new"}; kind is "create", "put" or "delete".
+    With --json: {"applied", "revision", "changes"}; revision is that of DST, the new one if anything was written, and
+    each change is {"kind", "path", "old", "new"}; kind is "create", "put" or "delete".
     """
     mask = asked.mask()
     source, target = find_place(src), find_place(dst)

@@ -41,8 +41,8 @@ def command(asked: Asked, to_revision: int, dry_run: bool, yes: bool) -> None:
     is refused if somebody else writes meanwhile. On a terminal it shows the changes and asks. How far back it can go is
     up to etcd, which forgets what it compacts.
 
-    With --json: {"revision", "changes"}; revision is the new one, null for a dry run, and each change is {"kind",
-    "path", "old", "new"}; kind is "create", "put" or "delete".
+    With --json: {"applied", "revision", "changes"}; revision is the new one, or the one that was read if nothing was
+    written, and each change is {"kind", "path", "old", "new"}; kind is "create", "put" or "delete".
     """
     mask, place = asked.mask(), asked.place()
     prefix = single_prefix(place)

@@ -82,7 +82,7 @@ def test_prune_deletes_what_is_not_in_src(etcd_server: EtcdServer, src: str, dst
     assert "- own = 1" in done.out.splitlines()
     assert KEYS == held(etcd_server, "dst/")
     before = etcd_server.revision()
-    assert "Nothing to change" in run("copy", src, dst, "--prune").err
+    assert "Nothing to change" in run("copy", src, dst, "--prune").out
     assert before == etcd_server.revision()
 
 

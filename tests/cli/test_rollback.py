@@ -56,6 +56,7 @@ def test_it_restores_exactly(etcd_server: EtcdServer, revision: int) -> None:
     assert 0 == done.returncode
     assert BEFORE == held(etcd_server)
     told = json.loads(done.stdout)
+    assert told["applied"]
     assert before + 1 == told["revision"] == etcd_server.revision()
     changes = {change["path"]: (change["kind"], change["old"], change["new"]) for change in told["changes"]}
     assert {
@@ -74,8 +75,8 @@ def test_what_is_there_already_writes_nothing(etcd_server: EtcdServer, revision:
     before = etcd_server.revision()
     again = run("rollback", "--to-revision", str(revision))
 
-    assert (0, "") == (again.code, again.out)
-    assert "Nothing to change" in again.err
+    assert (0, "") == (again.code, again.err)
+    assert "Nothing to change" in again.out
     assert before == etcd_server.revision()
 
 
@@ -90,9 +91,10 @@ def test_a_dry_run_writes_nothing(etcd_server: EtcdServer, revision: int, run: R
         f"~ db/password = {MASK} -> {MASK}",
         "+ marker/ = ",
         "- new = x",
+        f"Nothing was written at revision {before}: 4 to write, 1 to delete under {etcd_server.prefix!r}.",
     ] == done.out.splitlines()
-    assert "Nothing was written: 4 to write, 1 to delete" in done.err
-    assert run("rollback", "--to-revision", str(revision), "--dry-run", "--json").json["revision"] is None
+    told = run("rollback", "--to-revision", str(revision), "--dry-run", "--json").json
+    assert (False, before) == (told["applied"], told["revision"])
     assert SECRET in run("rollback", "--to-revision", str(revision), "--dry-run", "--reveal").out
     assert before == etcd_server.revision()
 
