@@ -10,16 +10,21 @@ for one that does not, a server that is silent for `_QUIET` seconds has told all
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from etcd_settings.errors import CompactedError, RestoredError, UnavailableError
 from etcd_settings.etcd.client import Client
-from etcd_settings.etcd.feed import Event
+from etcd_settings.etcd.feed import Batch, Event
 from etcd_settings.etcd.requests import Get
+from etcd_settings.etcd.watch import Watch
 
 __all__ = ["History", "history", "oldest_revision"]
 
 _QUIET = 2.0
+
+_PATIENCE = 15.0
+"""Seconds in which a watch that broke has to stand again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,7 @@ def oldest_revision(client: Client, key: str) -> int | None:
     """Give the oldest revision that etcd still has; None if it has all of them."""
     with client.watch(key, prefix=False, start_revision=1) as watch:
         try:
-            watch.poll(_QUIET)
+            _next(watch, key)
         except RestoredError:
             raise
         except CompactedError as e:
@@ -78,13 +83,23 @@ def _told(client: Client, key: str, compacted: int | None) -> History:
     last = found[0].mod_revision if found else None
     with client.watch(key, prefix=False, start_revision=(compacted or 0) + 1) as watch:
         while last is None or not events or events[-1].entry.mod_revision < last:
-            batch = watch.poll(_QUIET)
+            batch = _next(watch, key)
+            if batch is None and last is None:
+                break
             if batch is not None:
                 events += (event for event in batch.events if event.entry.mod_revision <= now.revision)
                 if batch.revision >= now.revision:
                     break
-            elif watch.endpoint is None:
-                raise UnavailableError(watch.failures, action=f"read the history of {key!r}")
-            elif last is None:
-                break
     return History(tuple(events), compacted)
+
+
+def _next(watch: Watch, key: str) -> Batch | None:
+    """Wait for what comes next; None if nothing came though the watch stood for `_QUIET` seconds."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        stood = watch.endpoint is not None
+        batch = watch.poll(_QUIET if stood else 0.1)
+        if batch is not None or (stood and watch.endpoint is not None):
+            return batch
+        if time.monotonic() >= deadline:
+            raise UnavailableError(watch.failures, action=f"read the history of {key!r}")
