@@ -8,37 +8,25 @@ writes nothing.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from etcd_settings.cli.differences import differences, write_differences
 from etcd_settings.cli.exits import Code, Stop
-from etcd_settings.cli.output import console, on_terminal, plain, spelled, write, write_json
+from etcd_settings.cli.output import write, write_json
 from etcd_settings.cli.verbs import Asked, Mask
 from etcd_settings.options import Options
-from etcd_settings.snapshot import Entry
 
 if TYPE_CHECKING:
     from etcd_settings.etcd import Client
-    from etcd_settings.publish import Edit, Plan
+    from etcd_settings.publish import Plan
 
 __all__ = ["carry_out", "changing", "single_prefix"]
 
-_SIGNS = {"create": ("+", "green"), "put": ("~", "yellow"), "delete": ("-", "red")}
-
 Function = TypeVar("Function", bound=Callable[..., None])
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """What is to happen to one key, as ``--json`` shows it."""
-
-    kind: str
-    path: str
-    old: str | bytes | None
-    new: str | bytes | None
 
 
 def changing(function: Function) -> Function:
@@ -76,9 +64,9 @@ def carry_out(plan: Plan, client: Client, asked: Asked, mask: Mask, *, dry_run: 
     """
     from etcd_settings.publish import apply, sees_deletions
 
-    changes = [_change(edit, mask) for edit in plan.edits]
-    for change in () if asked.as_json else changes:
-        _write(change)
+    changes = differences(plan, mask)
+    if not asked.as_json:
+        write_differences(changes)
     summary = f"{len(plan.puts)} to write, {len(plan.deletes)} to delete under {plan.prefix!r}"
     acts = bool(changes) and not dry_run
     if acts and not sees_deletions(plan):
@@ -94,21 +82,3 @@ def carry_out(plan: Plan, client: Client, asked: Asked, mask: Mask, *, dry_run: 
         write(f"Nothing to change under {plan.prefix!r} at revision {revision}.")
     else:
         write(f"{'Done' if acts else 'Nothing was written'} at revision {revision}: {summary}.")
-
-
-def _change(edit: Edit, mask: Mask) -> _Change:
-    def shown(value: bytes | None) -> str | bytes | None:
-        return None if value is None else mask.text(edit.path, Entry(edit.key, value))
-
-    kind = "delete" if edit.new is None else "put" if edit.old else "create"
-    return _Change(kind, edit.path, shown(edit.old.value if edit.old else None), shown(edit.new))
-
-
-def _write(change: _Change) -> None:
-    sign, colour = _SIGNS[change.kind]
-    values: Iterator[str] = (spelled(value) for value in (change.old, change.new) if value is not None)
-    line = f"{sign} {plain(change.path)} = {' -> '.join(values)}"
-    if on_terminal():
-        console().print(line, style=colour)
-    else:
-        write(line)

@@ -16,9 +16,12 @@ from etcd_settings.cli.reading import reading
 from etcd_settings.cli.targets import import_type
 from etcd_settings.cli.verbs import Asked, verb
 from etcd_settings.errors import ConfigurationError, ConflictError, DecodeError, EtcdSettingsError, InvalidSettingsError
+from etcd_settings.options import Options
+from etcd_settings.snapshot import Snapshot
 from etcd_settings.source import Source
+from etcd_settings.stores.memory import MemoryStore
 
-__all__ = ["command", "judge"]
+__all__ = ["command", "judge", "judge_outcome", "write_problems"]
 
 
 @verb(
@@ -45,16 +48,14 @@ def command(asked: Asked, target: str) -> None:
     own_url = config.get("etcd_url")
     if not asked.url and not os.environ.get("ETCD_SETTINGS_URL") and isinstance(own_url, str):
         asked = replace(asked, url=own_url)
-    place = asked.place()
-    if place.layers == ("",) and "etcd_layers" in config:
-        place = replace(place, layers=tuple(config["etcd_layers"]))
+    place = _layered(asked.place(), kind)
     with reading(place), open_source(place) as source:
         revision = source.snapshot().revision
         problems = judge(kind, source)
     if asked.as_json:
         write_json({"valid": not problems, "revision": revision, "problems": problems})
     else:
-        _write(problems, f"{place.title} at revision {revision}", target)
+        write_problems(problems, f"{place.title} at revision {revision}", target)
     if problems:
         raise Stop(Code.NO)
 
@@ -77,6 +78,24 @@ def judge(kind: Any, source: Source) -> list[dict[str, Any]]:
             for one in error.errors
         ]
     return [_problem("", type(one).__name__, str(one), _keys(one)) for one in error.problems]
+
+
+def judge_outcome(kind: Any, place: Options, outcome: Snapshot) -> list[dict[str, Any]]:
+    """Do as `judge` for a snapshot that etcd does not hold yet."""
+    store, place = MemoryStore(), _layered(place, kind)
+    for entries in outcome.layers.values():
+        for entry in entries.values():
+            store.put(entry.key, entry.value)
+    with Source(store=store, prefix=place.prefix, layers=place.layers) as source:
+        return judge(kind, source)
+
+
+def _layered(place: Options, kind: Any) -> Options:
+    """Give *place* with the layers that the class names, where nobody else names any."""
+    config: dict[str, Any] = getattr(kind, "model_config", {})
+    if place.layers == ("",) and "etcd_layers" in config:
+        return replace(place, layers=tuple(config["etcd_layers"]))
+    return place
 
 
 def _refusal(kind: Any, source: Source) -> EtcdSettingsError | None:
@@ -111,7 +130,8 @@ def _problem(path: str, kind: str, message: str, keys: Any) -> dict[str, Any]:
     return {"path": path, "type": kind, "message": message, "keys": [*keys]}
 
 
-def _write(problems: list[dict[str, Any]], where: str, target: str) -> None:
+def write_problems(problems: list[dict[str, Any]], where: str, target: str) -> None:
+    """Say for people what `judge` found."""
     if not problems:
         write(f"{target} accepts {where}.")
         return

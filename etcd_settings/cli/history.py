@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from etcd_settings.cli.exits import Code, Stop
-from etcd_settings.cli.output import console, on_terminal, plain, spelled, write, write_json
+from etcd_settings.cli.output import SIGNS, console, on_terminal, plain, spelled, write, write_json
 from etcd_settings.cli.places import open_client
 from etcd_settings.cli.verbs import Asked, Mask, verb
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from etcd_settings.etcd import Event
 
 __all__ = ["command"]
-
-_SIGNS = {"create": ("+", "green"), "put": ("~", "yellow"), "delete": ("-", "red")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,7 @@ def _record(layer: str, path: str, event: Event, mask: Mask) -> _Record:
 
 
 def _write(record: _Record) -> None:
-    sign, colour = _SIGNS[record.kind]
+    sign, colour = SIGNS[record.kind]
     value = "" if record.kind == "delete" else f" = {spelled(record.value)}"
     line = f"{record.revision} {sign} {plain(record.layer + record.path)}{value}"
     if on_terminal():

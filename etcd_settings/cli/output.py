@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["console", "on_terminal", "plain", "spelled", "write", "write_json"]
+__all__ = ["SIGNS", "console", "on_terminal", "plain", "spelled", "write", "write_json"]
+
+SIGNS = {"create": ("+", "green"), "put": ("~", "yellow"), "delete": ("-", "red")}
+"""The sign and the colour of each kind of change."""
 
 
 def on_terminal() -> bool:

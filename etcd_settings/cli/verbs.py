@@ -16,11 +16,12 @@ import click
 
 from etcd_settings.cli.exits import CODES
 from etcd_settings.cli.places import find_place
+from etcd_settings.keys import normalize_prefix
 from etcd_settings.masking import SECRET_NAMES, Hidden, masked, masked_text
 from etcd_settings.options import Options
 from etcd_settings.snapshot import Entry
 
-__all__ = ["Asked", "Mask", "Verb", "debugging", "verb"]
+__all__ = ["Asked", "Mask", "Verb", "debugging", "layer_option", "verb"]
 
 _DEBUG = "etcd_settings.debug"
 
@@ -161,6 +162,16 @@ def verb(*shared: Shared, examples: str) -> Callable[[Callable[..., None]], Verb
 def debugging(ctx: click.Context) -> bool:
     """Tell whether ``--debug`` was given."""
     return bool(ctx.meta.get(_DEBUG))
+
+
+def layer_option(function: Callable[..., None]) -> Callable[..., None]:
+    """Let a verb that is about one layer take ``--layer``."""
+
+    def normalized(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+        return None if value is None else normalize_prefix(value)
+
+    text = "Which of the URL's layers, if it names several."
+    return click.option("--layer", metavar="LAYER", callback=normalized, help=text)(function)
 
 
 def _where() -> Iterator[click.Option]:

@@ -8,15 +8,13 @@ from typing import Any
 
 import click
 
-from etcd_settings.cli.output import console, on_terminal, plain, spelled, write, write_json
+from etcd_settings.cli.output import SIGNS, console, on_terminal, plain, spelled, write, write_json
 from etcd_settings.cli.places import open_source
 from etcd_settings.cli.reading import reading
 from etcd_settings.cli.verbs import Asked, Mask, verb
 from etcd_settings.snapshot import Snapshot
 
 __all__ = ["command"]
-
-_SIGNS = {"create": ("+", "green"), "put": ("~", "yellow"), "delete": ("-", "red")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +83,7 @@ def _write(event: _Event, *, as_json: bool) -> None:
     if as_json:
         write_json(asdict(event), compact=True)
         return
-    sign, colour = _SIGNS[event.kind]
+    sign, colour = SIGNS[event.kind]
     value = "" if event.kind == "delete" else f" = {spelled(event.value)}"
     line = f"{sign} {plain(event.layer + event.path)}{value}  (revision {event.revision})"
     if on_terminal():

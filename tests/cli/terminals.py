@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import pty
+import select
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,7 +22,9 @@ def piped(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     )
 
 
-def on_terminal(*arguments: str, interrupt_after: str = "", **environ: str) -> tuple[int, str]:
+def on_terminal(
+    *arguments: str, interrupt_after: str = "", answer: tuple[str, bytes] = ("", b""), **environ: str
+) -> tuple[int, str]:
     """
     Run it on a pseudo-terminal of 100 columns; give its exit code and all that the terminal showed.
 
@@ -30,6 +33,8 @@ def on_terminal(*arguments: str, interrupt_after: str = "", **environ: str) -> t
 
         interrupt_after: Press Ctrl-C once the terminal shows this.
 
+        answer: What to type once the terminal shows something, and what that is, the latter first.
+
         environ: Changes to its environment.
     """
     ours, theirs = pty.openpty()
@@ -37,22 +42,28 @@ def on_terminal(*arguments: str, interrupt_after: str = "", **environ: str) -> t
     # In a session of its own, whose terminal this is: else Ctrl-C would reach nobody.
     command = ["setsid", "--ctty", *PROGRAM, *arguments]
     shown = ""
+    awaited, typed = (interrupt_after, b"\x03") if interrupt_after else answer
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env) as process:
         os.close(theirs)
         for part in _parts(ours):
             shown += part
-            if interrupt_after and interrupt_after in shown:
-                interrupt_after = ""
-                os.write(ours, b"\x03")
+            if awaited and awaited in shown:
+                awaited = ""
+                os.write(ours, typed)
+            elif interrupt_after and not (awaited or part):
+                os.write(ours, typed)  # Python may take a signal just before it begins to read, and then go on reading
         code = process.wait(PATIENCE)
     os.close(ours)
     return code, shown
 
 
 def _parts(terminal: int) -> Iterator[str]:
-    """Read until nobody holds the other end any more."""
+    """Read until nobody holds the other end any more; after a second of silence that is an empty part."""
     decode = codecs.getincrementaldecoder("utf-8")().decode
     while True:
+        if not select.select([terminal], [], [], 1.0)[0]:
+            yield ""
+            continue
         try:
             part = os.read(terminal, 1 << 16)
         except OSError:  # Linux says so

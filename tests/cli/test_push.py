@@ -1,0 +1,264 @@
+"""`push` brings etcd to what a file says, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from etcd_settings.cli import push
+from etcd_settings.etcd import Client
+from etcd_settings.masking import MASK
+from etcd_settings.source import Source
+from etcd_settings.testing import EtcdServer
+from etcd_settings.testing.ports import free_port
+from tests.cli.conftest import Run
+from tests.cli.terminals import on_terminal, piped
+
+SECRET = "correct horse"
+FILE = f"""
+level = "info"
+beta = true
+
+[db]
+host = "pg1"
+port = 5432
+password = "{SECRET}"
+"""
+TREE = {
+    "level": "info",
+    "beta": "true",
+    "db": {"host": "pg1", "port": "5432", "password": SECRET},
+}
+MODELS = """
+from pydantic import BaseModel
+from etcd_settings.integrations.pydantic_settings import EtcdBaseSettings, EtcdSettingsConfigDict
+
+class Database(BaseModel):
+    port: int
+
+class Settings(BaseModel):
+    db: Database
+
+class Layered(EtcdBaseSettings):
+    model_config = EtcdSettingsConfigDict(etcd_layers=["common/", "orders/"])
+    level: int
+"""
+
+
+@pytest.fixture(autouse=True)
+def _place(etcd_server: EtcdServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("ETCD_SETTINGS_URL", etcd_server.url)
+    (tmp_path / "a.toml").write_text(FILE)
+    (tmp_path / "shop_pushed.py").write_text(MODELS)
+    yield
+    sys.modules.pop("shop_pushed", None)
+
+
+def held(server: EtcdServer) -> dict[str, Any]:
+    with Source(server.url) as source:
+        return source.tree()
+
+
+def revision(server: EtcdServer) -> int:
+    with Source(server.url) as source:
+        return source.snapshot().revision
+
+
+def test_push_writes_the_file(etcd_server: EtcdServer, run: Run) -> None:
+    """It shows each change with secrets masked; a second push changes nothing."""
+    etcd_server.put(f"{etcd_server.prefix}level", "debug")
+    done = run("push", "a.toml")
+
+    assert (0, "") == (done.code, done.err)
+    assert TREE == held(etcd_server)
+    assert [
+        "+ beta = true",
+        "+ db/host = pg1",
+        f"+ db/password = {MASK}",
+        "+ db/port = 5432",
+        "~ level = debug -> info",
+        f"Wrote 5 and deleted 0 at revision {revision(etcd_server)}.",
+    ] == done.out.splitlines()
+    before = revision(etcd_server)
+    assert "already" in run("push", "a.toml").out
+    assert before == revision(etcd_server)
+
+
+def test_json_tells_the_new_revision(etcd_server: EtcdServer, run: Run) -> None:
+    """With what changed; ``--reveal`` shows secrets."""
+    told = run("push", "a.toml", "--json").json
+
+    assert (True, revision(etcd_server), []) == (told["applied"], told["revision"], told["problems"])
+    assert {"kind": "create", "path": "db/password", "old": None, "new": MASK} == told["changes"][2]
+    assert {"applied": False, "revision": told["revision"], "changes": [], "problems": []} == run(
+        "push", "a.toml", "--json"
+    ).json
+    Path("a.toml").write_text(FILE.replace(SECRET, "other"))
+    assert SECRET in run("push", "a.toml", "--dry-run", "--reveal").out
+
+
+def test_prune_deletes_what_the_file_lacks(etcd_server: EtcdServer, run: Run) -> None:
+    """Without it that stays."""
+    etcd_server.put(f"{etcd_server.prefix}old/token", SECRET)
+
+    assert "old/token" not in run("push", "a.toml").out
+    assert {**TREE, "old": {"token": SECRET}} == held(etcd_server)
+    assert [f"- old/token = {MASK}"] == run("push", "a.toml", "--prune").out.splitlines()[:1]
+    assert TREE == held(etcd_server)
+
+
+def test_a_dry_run_writes_nothing(etcd_server: EtcdServer, run: Run) -> None:
+    """It shows the same."""
+    before = revision(etcd_server)
+    done = run("push", "a.toml", "--dry-run")
+
+    assert (0, before, {}) == (done.code, revision(etcd_server), held(etcd_server))
+    assert "+ db/host = pg1" in done.out
+    assert "Nothing was written: 5 to write, 0 to delete" in done.out
+    assert run("push", "a.toml", "--dry-run", "--json").json["applied"] is False
+
+
+def test_validate_judges_what_etcd_would_hold(etcd_server: EtcdServer, run: Run) -> None:
+    """Of the file and of what stays together, before anything is written; refused is code 1."""
+    etcd_server.put(f"{etcd_server.prefix}db/port", SECRET)
+    Path("part.yaml").write_text("level: info\n")
+    before = revision(etcd_server)
+    refused = run("push", "part.yaml", "--validate", "shop_pushed:Settings")
+    told = run("push", "part.yaml", "--validate", "shop_pushed:Settings", "--json")
+
+    assert (1, 1, before) == (refused.code, told.code, revision(etcd_server))
+    assert (
+        f"db.port: Input should be a valid integer, unable to parse string as an integer (from {etcd_server.prefix}"
+        in refused.out
+    )
+    assert SECRET not in refused.out + refused.err + told.out + told.err
+    assert (False, ["db.port"]) == (told.json["applied"], [one["path"] for one in told.json["problems"]])
+    assert 0 == run("push", "a.toml", "--validate", "shop_pushed:Settings").code
+    assert TREE == held(etcd_server)
+
+
+def test_one_layer_of_several_is_written(etcd_server: EtcdServer, run: Run) -> None:
+    """It has to be named; what is validated is all of them, also where the class alone names them."""
+    url = f"{etcd_server.url}?layer=common/&layer=orders/"
+    Path("b.json").write_text('{"level": 1}')
+    unclear = run("push", "b.json", "--url", url)
+
+    assert (6, "") == (unclear.code, unclear.out)
+    assert "'common/', 'orders/'" in unclear.err
+    assert 0 == run("push", "b.json", "--url", url, "--layer", "orders").code
+    assert {"orders": {"level": "1"}} == held(etcd_server)
+    Path("c.json").write_text('{"common": {"level": "x"}}')
+    assert 0 == run("push", "c.json", "--validate", "shop_pushed:Layered").code
+    Path("d.json").write_text('{"orders": {"level": "x"}}')
+    assert 1 == run("push", "d.json", "--validate", "shop_pushed:Layered").code
+
+
+def test_somebody_else_who_writes_meanwhile_is_code_5(
+    etcd_server: EtcdServer, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is written, and the key is named without its value."""
+
+    def meanwhile(*_: object, **__: object) -> None:
+        etcd_server.put(f"{etcd_server.prefix}level", SECRET)
+
+    monkeypatch.setattr(push, "_ask", meanwhile)
+    done = run("push", "a.toml")
+
+    assert 5 == done.code
+    assert f"{etcd_server.prefix}level" in done.err
+    assert SECRET not in done.out + done.err
+    assert {"level": SECRET} == held(etcd_server)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("none.toml", None, "No such file"),
+        ("folder.toml", "", "irectory"),
+        ("plain.txt", "a", "suffixes"),
+        ("bad.toml", f"a = [{SECRET}", "not valid TOML"),
+        ("bad.json", f'{{"a": {SECRET}', "not valid JSON"),
+        ("bad.yaml", f"a: [{SECRET}", "not valid YAML"),
+        ("list.json", f'["{SECRET}"]', "a table"),
+        ("slash.json", f'{{"a/b": "{SECRET}"}}', "slash"),
+        ("empty.json", f'{{"": "{SECRET}"}}', "empty name"),
+        ("suffix.json", f'{{"a.json": "{SECRET}"}}', "document"),
+    ],
+)
+def test_a_bad_file_is_code_6(name: str, content: str | None, line: str, etcd_server: EtcdServer, run: Run) -> None:
+    """It is told which and why, and nothing of what it holds."""
+    if name == "folder.toml":
+        Path(name).mkdir()
+    elif content is not None:
+        Path(name).write_text(content)
+    done = run("push", name)
+
+    assert (6, "") == (done.code, done.out)
+    assert line in done.err
+    assert SECRET not in done.err
+    assert {} == held(etcd_server)
+
+
+def test_what_is_too_large_is_code_6(etcd_server: EtcdServer, run: Run) -> None:
+    """Too many keys for one transaction, or too many bytes for one request: nothing is written."""
+    Path("many.json").write_text(json.dumps({f"k{number}": "1" for number in range(4097)}))
+    Path("long.json").write_text(json.dumps({"long": "x" * 2_000_000}))
+    many, long = run("push", "many.json", "--json"), run("push", "long.json", "--json")
+
+    assert (6, "", 6, "") == (many.code, many.out, long.code, long.out)
+    assert "4097 keys" in many.err
+    assert "too large" in long.err
+    assert {} == held(etcd_server)
+
+
+def test_a_large_push_says_what_it_cannot_see(etcd_server: EtcdServer, run: Run) -> None:
+    """Past 128 keys nobody notices a deletion; the push is one transaction all the same."""
+    Path("many.json").write_text(json.dumps({f"k{number}": "1" for number in range(200)}))
+    run("push", "many.json")
+    Path("many.json").write_text(json.dumps({f"k{number}": "2" for number in range(200)}))
+    done = run("push", "many.json", "--json")
+
+    assert 0 == done.code
+    assert "deletion" in done.err
+    with Client(etcd_server.url) as client:
+        entries = client.get_prefix(etcd_server.prefix).layers[""].values()
+    assert {(b"2", done.json["revision"])} == {(entry.value, entry.mod_revision) for entry in entries}
+
+
+def test_wrong_places_and_models_have_their_codes(run: Run, tmp_path: Path) -> None:
+    """A file is no etcd, an etcd may be away, and a class may not be there."""
+    assert 6 == run("push", "a.toml", "--url", f"file://{tmp_path}/a.toml").code
+    assert 3 == run("push", "a.toml", "--url", f"etcd://127.0.0.1:{free_port()}/a/?timeout=1").code
+    assert 6 == run("push", "a.toml", "--validate", "no_such_module:Settings").code
+    assert 2 == run("push").code
+
+
+def test_a_program_in_a_pipe_acts(etcd_server: EtcdServer) -> None:
+    """It asks nobody, and writes no escape sequence."""
+    done = piped("push", "a.toml", stdin=-3)
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert "\x1b" not in done.stdout
+    assert TREE == held(etcd_server)
+
+
+def test_on_a_terminal_it_asks(etcd_server: EtcdServer) -> None:
+    """No is code 1, and Ctrl-C 130; with ``--yes`` it acts, in colours."""
+    declined, shown = on_terminal("push", "a.toml", answer=("[y/N]", b"n\n"))
+    interrupted, _ = on_terminal("push", "a.toml", interrupt_after="[y/N]")
+
+    assert (1, 130, {}) == (declined, interrupted, held(etcd_server))
+    assert "Declined" in shown
+    assert 0 == on_terminal("push", "a.toml", answer=("[y/N]", b"y\n"))[0]
+    assert TREE == held(etcd_server)
+    Path("b.json").write_text('{"level": "debug"}')
+    code, shown = on_terminal("push", "b.json", "--yes")
+    assert (0, "debug") == (code, held(etcd_server)["level"])
+    assert "\x1b[33m~ level = info -> debug" in shown
