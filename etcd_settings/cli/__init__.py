@@ -22,6 +22,7 @@ _VERBS = {
     "explain": "Tell where a setting comes from, and what it shadows.",
     "check": "Check whether a settings class accepts what etcd holds.",
     "schema": "Print the JSON Schema of a settings class.",
+    "diff": "Tell where a file of settings and etcd differ.",
     "push": "Write a file of settings into etcd, whole or not at all.",
     "copy": "Copy settings from one place to another.",
     "history": "Tell what a setting was before, deletions included.",
