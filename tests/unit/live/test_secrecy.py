@@ -46,7 +46,7 @@ def assertion_error(value: Any) -> Any:
     return value
 
 
-def custom(value: Any) -> Any:
+def custom_error(value: Any) -> Any:
     if SECRET in str(value):
         raise PydanticCustomError("custom", "{value} is wrong", {"value": value})
     return value
@@ -75,10 +75,10 @@ class Model(BaseModel):
     value: Annotated[str, AfterValidator(value_error)] = ""
     before: Annotated[str, BeforeValidator(value_error)] = ""
     asserted: Annotated[str, AfterValidator(assertion_error)] = ""
-    custom: Annotated[str, AfterValidator(custom)] = ""
+    custom: Annotated[str, AfterValidator(custom_error)] = ""
     dsn: Annotated[SecretStr, AfterValidator(value_error)] = SecretStr("")
     hidden: Secret[int] = Secret(0)
-    api_token: Annotated[str, AfterValidator(custom)] = ""
+    api_token: Annotated[str, AfterValidator(custom_error)] = ""
     private_key: Annotated[str, AfterValidator(assertion_error)] = ""
     pet: Annotated[Cat | Dog, Field(discriminator="kind")] = Cat()
     called: Annotated[
@@ -87,7 +87,7 @@ class Model(BaseModel):
     inner: Inner = Inner()
     items: list[Inner] = []
     numbers: dict[str, int] = {}
-    named: dict[Annotated[str, AfterValidator(custom)], str] = {}
+    named: dict[Annotated[str, AfterValidator(custom_error)], str] = {}
     either: int | list[int] = 0
     number: int = 0
     colour: Colour = Colour.RED
