@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import os
 import pickle
-import threading
 from typing import Any
 
 import pytest
@@ -81,15 +79,3 @@ def test_before_the_start_it_can_be_looked_at(app: App) -> None:
     assert "not been loaded" in repr(proxy)
     with pytest.raises(NotStartedError):
         proxy.debug  # noqa: B018
-
-
-def test_asking_for_its_class_in_a_forked_child_starts_nothing(app: App) -> None:
-    """Gevent asks every object for its class while it patches; a watch that began then would block its loop."""
-    with Live(app.load) as live:
-        proxy = live.proxy
-        child = os.fork()
-        if child == 0:
-            is_theirs = isinstance(proxy, Settings)
-            os._exit(0 if is_theirs and threading.active_count() == 1 and "current" not in vars(live) else 1)
-
-        assert 0 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
