@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from etcd_settings.etcd import Client
     from etcd_settings.publish import Plan
 
-__all__ = ["carry_out", "changing", "single_prefix"]
+__all__ = ["carry_out", "changing", "have_confirmed", "single_prefix"]
 
 Function = TypeVar("Function", bound=Callable[..., None])
 
@@ -62,19 +62,15 @@ def carry_out(plan: Plan, client: Client, asked: Asked, mask: Mask, *, dry_run: 
         Abort: It was declined.
         EtcdSettingsError: What `etcd_settings.publish.apply` raises.
     """
-    from etcd_settings.publish import apply, sees_deletions
+    from etcd_settings.publish import apply
 
     changes = differences(plan, mask)
     if not asked.as_json:
         write_differences(changes)
     summary = f"{len(plan.puts)} to write, {len(plan.deletes)} to delete under {plan.prefix!r}"
     acts = bool(changes) and not dry_run
-    if acts and not sees_deletions(plan):
-        click.echo(
-            "So many keys cannot be guarded one by one: another's deletion meanwhile would not be seen.", err=True
-        )
-    if acts and not yes and sys.stdin.isatty() and sys.stderr.isatty():
-        click.confirm(f"{summary}. Go on?", abort=True, err=True)
+    if acts:
+        have_confirmed(plan, f"{summary}. Go on?", yes=yes)
     revision = apply(plan, client) if acts else plan.revision
     if asked.as_json:
         write_json({"applied": acts, "revision": revision, "changes": [asdict(change) for change in changes]})
@@ -82,3 +78,20 @@ def carry_out(plan: Plan, client: Client, asked: Asked, mask: Mask, *, dry_run: 
         write(f"Nothing to change under {plan.prefix!r} at revision {revision}.")
     else:
         write(f"{'Done' if acts else 'Nothing was written'} at revision {revision}: {summary}.")
+
+
+def have_confirmed(plan: Plan, question: str, *, yes: bool) -> None:
+    """
+    Say what the plan's guard does not see, and ask whoever sits at a terminal, unless *yes* was said already.
+
+    Raises:
+        Abort: It was declined.
+    """
+    from etcd_settings.publish import sees_deletions
+
+    if not sees_deletions(plan):
+        click.echo(
+            "So many keys cannot be guarded one by one: another's deletion meanwhile would not be seen.", err=True
+        )
+    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+        click.confirm(question, abort=True, err=True)

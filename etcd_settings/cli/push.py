@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
+from etcd_settings.cli.changing import have_confirmed
 from etcd_settings.cli.check import judge_outcome, write_problems
 from etcd_settings.cli.differences import differences, write_differences
 from etcd_settings.cli.exits import Code, Stop
@@ -69,8 +69,7 @@ def command(
             write_problems(problems, f"what {place.title} would hold", str(validate))
         acts = bool(changes) and not dry_run and not problems
         if acts:
-            _warn(planned)
-            _ask(place, yes=yes)
+            have_confirmed(planned, f"Write this to {place.title}?", yes=yes)
         revision = apply(planned, client, timeout=place.timeout) if acts else planned.revision
     if asked.as_json:
         shown = [asdict(change) for change in changes]
@@ -79,18 +78,6 @@ def command(
         write(_summary(planned, place, revision, applied=acts))
     if problems:
         raise Stop(Code.NO, "Nothing was written.")
-
-
-def _warn(planned: Plan) -> None:
-    from etcd_settings.publish import sees_deletions
-
-    if not sees_deletions(planned):
-        click.echo("So many keys are guarded by revision: a deletion by somebody else may go unnoticed.", err=True)
-
-
-def _ask(place: Options, *, yes: bool) -> None:
-    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
-        click.confirm(f"Write this to {place.title}?", abort=True, err=True)
 
 
 def _summary(planned: Plan, place: Options, revision: int, *, applied: bool) -> str:

@@ -168,7 +168,7 @@ def test_somebody_else_who_writes_meanwhile_is_code_5(
     def meanwhile(*_: object, **__: object) -> None:
         etcd_server.put(f"{etcd_server.prefix}level", SECRET)
 
-    monkeypatch.setattr(push, "_ask", meanwhile)
+    monkeypatch.setattr(push, "have_confirmed", meanwhile)
     done = run("push", "a.toml")
 
     assert 5 == done.code
