@@ -16,7 +16,15 @@ from typing import Any, NoReturn
 from etcd_settings.entries import Entry
 from etcd_settings.errors import ConfigurationError, DecodeError, EtcdSettingsError
 
-__all__ = ["SUFFIXES", "json_object", "parse", "read_json", "render", "split_suffix"]
+__all__ = ["SUFFIXES", "controls_escaped", "json_object", "parse", "read_json", "render", "split_suffix"]
+
+
+_CONTROLS = re.compile("[\x7f-\x9f]")
+"""What JSON and TOML let pass in a text, and a terminal obeys."""
+
+
+_LINE_BREAKS = {"\x85", "\u2028", "\u2029"}
+"""What YAML takes for the end of a line, besides what everybody does."""
 
 
 def parse(path: str, entry: Entry) -> Any:
@@ -97,6 +105,11 @@ def json_object(text: str) -> dict[str, Any] | None:
     return found
 
 
+def controls_escaped(text: str) -> str:
+    """Give JSON or TOML with every control character as an escape, fit for a terminal."""
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def _refuse_constant(name: str) -> NoReturn:
     """Hold JSON to its grammar: Python also reads ``NaN``, which no other reader of the same key would."""
     raise ValueError(name)
@@ -122,20 +135,24 @@ SUFFIXES = tuple(_FORMATS)
 
 
 def _write_json(value: Any, like: str) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2 if "\n" in like.strip() else None)
+    indent = 2 if "\n" in like.strip() else None
+    return controls_escaped(json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent))
 
 
 def _write_toml(value: Any, _: str) -> str:
     import tomli_w  # an extra: the standard library only reads TOML
 
-    return tomli_w.dumps(value)
+    return controls_escaped(tomli_w.dumps(value))
 
 
 def _write_yaml(value: Any, _: str) -> str:
     import yaml  # an extra
 
     text: str = yaml.safe_dump(value, allow_unicode=True, sort_keys=False)
-    return text
+    if _LINE_BREAKS.isdisjoint(text):
+        return text
+    escaped: str = yaml.safe_dump(value, sort_keys=False)  # PyYAML reads these as line feeds unless they are escapes
+    return escaped
 
 
 _WRITERS: Mapping[str, Callable[[Any, str], str]] = {

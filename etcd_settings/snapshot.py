@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from etcd_settings.entries import Entries, Entry, Row
+from etcd_settings.errors import ConfigurationError
 
 __all__ = ["Entries", "Entry", "Row", "Snapshot"]
 
@@ -76,6 +77,22 @@ class Snapshot(Mapping[str, Entry]):
         return frozenset(
             path for name in names for path in _differing(self.layers.get(name, {}), older.layers.get(name, {}))
         )
+
+    def only(self, layer: str | None = None) -> Snapshot:
+        """
+        Give this snapshot with one of its layers alone.
+
+        Args:
+            layer: Which; None will do if there is but one.
+
+        Raises:
+            ConfigurationError: There is no such layer, or there are several and none was named.
+        """
+        name = next(iter(self.layers)) if layer is None and len(self.layers) == 1 else layer
+        if name is None or name not in self.layers:
+            found = "None of several layers was chosen" if layer is None else f"There is no layer {layer!r}"
+            raise ConfigurationError(f"{found}: name one of {', '.join(map(repr, self.layers))}.", subject=layer)
+        return Snapshot({name: self.layers[name]}, self.revision, self.cluster_id)
 
     def evolve(self, revision: int, changes: Mapping[str, Mapping[str, Entry | None]]) -> Snapshot:
         """

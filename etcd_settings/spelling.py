@@ -22,11 +22,11 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any
 
-from etcd_settings.documents import SUFFIXES
+from etcd_settings.documents import SUFFIXES, read_json
 from etcd_settings.errors import ConfigurationError, EtcdSettingsError, combine
 from etcd_settings.keys import decode_key, encode_key
 
-__all__ = ["as_text", "flatten", "spell"]
+__all__ = ["as_text", "flatten", "spell", "unspell"]
 
 
 def spell(value: Any, *, where: str = "") -> str | bytes:
@@ -62,6 +62,20 @@ def spell(value: Any, *, where: str = "") -> str | bytes:
     mend = "Use texts, numbers, booleans, null, dates, lists and tables of these."
     subject = f"The value of {where!r}" if where else "The value"
     raise ConfigurationError(f"{subject} {reason}. {mend}", subject=where or None)  # here: a context would quote it
+
+
+def unspell(text: str) -> Any:
+    """
+    Give the number, boolean, null or list that *text* spells, or else *text*.
+
+    What is spelled in another way than `spell` would, such as ``01`` or ``[1,2]``, stays a text, and so does a table:
+    ``spell(unspell(text)) == text``.
+    """
+    try:
+        found = read_json(text)
+        return found if not isinstance(found, dict) and spell(found) == text else text
+    except (ValueError, RecursionError, ConfigurationError):
+        return text
 
 
 def as_text(tree: Mapping[str, Any]) -> dict[str, Any]:

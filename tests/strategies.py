@@ -9,6 +9,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from etcd_settings.documents import SUFFIXES
+from etcd_settings.errors import EtcdSettingsError
+from etcd_settings.spelling import as_text
+from etcd_settings.tree import build
+from tests.making import make_snapshot
 
 Values = Mapping[str, bytes]
 
@@ -41,6 +45,24 @@ raw_values = st.one_of(
 
 any_entries: st.SearchStrategy[Values] = st.dictionaries(any_paths(), raw_values, max_size=7)
 """Path → value, as wild as etcd can be: many of them conflict."""
+
+
+def _agreeing(values: Values) -> Values:
+    """Leave out what contradicts what is there before it: a plan needs a tree to start from."""
+    kept: Values = {}
+    for path, value in values.items():
+        more = {**kept, path: value}
+        try:
+            as_text(build(make_snapshot(more)))
+        except EtcdSettingsError:
+            continue
+        kept = more
+    return kept
+
+
+held_entries = any_entries.map(_agreeing)
+"""Path → value, as wild as etcd can be while it builds a tree."""
+
 
 any_layers: st.SearchStrategy[Mapping[str, Values]] = st.dictionaries(
     st.sampled_from(["", "common/", "app/"]), any_entries, max_size=3

@@ -24,6 +24,7 @@ _VERBS = {
     "schema": "Print the JSON Schema of a settings class.",
     "diff": "Tell where a file of settings and etcd differ.",
     "push": "Write a file of settings into etcd, whole or not at all.",
+    "pull": "Write what etcd holds as a file of settings.",
     "copy": "Copy settings from one place to another.",
     "history": "Tell what a setting was before, deletions included.",
     "rollback": "Bring all settings back to an earlier revision.",

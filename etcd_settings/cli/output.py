@@ -12,6 +12,8 @@ import math
 import sys
 from typing import TYPE_CHECKING, Any
 
+from etcd_settings.documents import controls_escaped
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -47,7 +49,8 @@ def write_json(value: Any, *, compact: bool = False) -> None:
     Bytes that are no text come as ``{"base64": …}``, dates and numbers that JSON does not have as texts.
     """
     is_unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    write(json.dumps(_for_json(value), ensure_ascii=not is_unicode, indent=None if compact else 2))
+    text = json.dumps(_for_json(value), ensure_ascii=not is_unicode, indent=None if compact else 2)
+    write(controls_escaped(text))
 
 
 def plain(text: str) -> str:

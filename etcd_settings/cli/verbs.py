@@ -73,9 +73,9 @@ class Asked:
         target = self.target()
         if target is None or self.reveal:
             return Mask(reveal=self.reveal)
-        from etcd_settings.fitting.hiding import hidden_in
+        from etcd_settings.fitting.descent import spot_for
 
-        return Mask(hidden=hidden_in(target))
+        return Mask(hidden=spot_for(target))
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,10 @@ class Plan(ABC):
         """Give the names by which values may come, of every record that this may be."""
         return []
 
+    def keeps(self, text: str) -> bool:
+        """Tell whether *text* is meant as a text, and does not merely spell something else, such as a number."""
+        return self.takes_text or isinstance((self.literals or {}).get(text), str)
+
 
 class Anything(Plan):
     """A type that says nothing: the tree as it is."""

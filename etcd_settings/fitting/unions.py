@@ -79,6 +79,9 @@ class Choice(Plan):
     def tables(self) -> list[Table]:
         return [member.table for member in self.records]
 
+    def keeps(self, text: str) -> bool:
+        return any(member.keeps(text) for member in self.members)
+
     @cached_property
     def as_list(self) -> ListOf:
         """The members that are lists, as one."""

@@ -17,12 +17,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from etcd_settings.documents import parse, read_json, render, split_suffix
+from etcd_settings.documents import parse, render, split_suffix
 from etcd_settings.errors import EtcdSettingsError, combine
 from etcd_settings.keys import encode_key
 from etcd_settings.nodes import Tree, object_in
 from etcd_settings.snapshot import Entry
-from etcd_settings.spelling import as_text, flatten, spell
+from etcd_settings.spelling import as_text, flatten, spell, unspell
 
 __all__ = ["Place", "lay_out", "survey"]
 
@@ -244,11 +244,7 @@ def _native(value: Any, *, like: Any) -> Any:
     text = spell(value)
     if isinstance(text, bytes) or (isinstance(value, str) and (like is _ABSENT or isinstance(like, str))):
         return text
-    try:
-        found = read_json(text)
-    except (ValueError, RecursionError):
-        return text
-    return found if not isinstance(found, dict) and spell(found) == text else text
+    return unspell(text)
 
 
 def _in_order(goal: Tree, *, like: Tree) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from etcd_settings.errors import ConfigurationError
 from etcd_settings.nodes import Tree, merge
-from etcd_settings.publish.layout import Place, lay_out, survey
+from etcd_settings.publish.layout import lay_out, survey
 from etcd_settings.snapshot import Entries, Entry, Snapshot
 from etcd_settings.spelling import as_text
 from etcd_settings.tree import build
@@ -111,13 +111,15 @@ def plan(snapshot: Snapshot, desired: Mapping[str, Any], *, prune: bool = False,
         ConflictError: The entries contradict each other: they are no tree to compare with.
         EtcdSettingsError: What `etcd_settings.tree.build` raises.
     """
-    layer = _choose(snapshot, layer)
-    entries = snapshot.layers[layer]
+    snapshot = snapshot.only(layer)
+    [entries] = snapshot.layers.values()
     wanted = _dicts(desired)
     as_text(wanted)  # raises for values that have no spelling, before anything else is looked at
-    now, root = build(Snapshot({layer: entries}, snapshot.revision)), survey(entries)
-    goal = wanted if prune else merge(now, wanted)
-    return _compare(snapshot, layer, lay_out(goal, entries, now, root), root, None if prune else wanted)
+    now, root = build(snapshot), survey(entries)
+    values = lay_out(wanted if prune else merge(now, wanted), entries, now, root)
+    placed = set(root.paths())  # not the directory markers
+    named = placed if prune else root.named_by(wanted)
+    return _plan(snapshot, values, doomed=placed - values.keys(), named=set(named), prunes=prune)
 
 
 def plan_entries(
@@ -138,27 +140,15 @@ def plan_entries(
     Raises:
         ConfigurationError: The layer is not clear.
     """
-    layer = _choose(snapshot, layer)
-    doomed = snapshot.layers[layer].keys() - values.keys() if prune else set[str]()
-    return _plan(snapshot, layer, values, doomed=doomed, named=values, prunes=prune)
-
-
-def _compare(snapshot: Snapshot, layer: str, values: Mapping[str, bytes], root: Place, wanted: Tree | None) -> Plan:
-    placed = set(root.paths())  # not the directory markers
-    named = placed if wanted is None else set(root.named_by(wanted))
-    return _plan(snapshot, layer, values, doomed=placed - values.keys(), named=named, prunes=wanted is None)
+    snapshot = snapshot.only(layer)
+    doomed = snapshot.keys() - values.keys() if prune else set[str]()
+    return _plan(snapshot, values, doomed=doomed, named=values, prunes=prune)
 
 
 def _plan(
-    snapshot: Snapshot,
-    layer: str,
-    values: Mapping[str, bytes],
-    *,
-    doomed: Iterable[str],
-    named: Iterable[str],
-    prunes: bool,
+    snapshot: Snapshot, values: Mapping[str, bytes], *, doomed: Iterable[str], named: Iterable[str], prunes: bool
 ) -> Plan:
-    entries = snapshot.layers[layer]
+    [(layer, entries)] = snapshot.layers.items()
     prefix = _prefix(entries)
 
     def edit(path: str, new: bytes | None) -> Edit:
@@ -179,16 +169,6 @@ def _plan(
 
 def _holds(entries: Mapping[str, Entry], path: str, value: bytes) -> bool:
     return path in entries and entries[path].value == value
-
-
-def _choose(snapshot: Snapshot, layer: str | None) -> str:
-    layers = [*snapshot.layers]
-    if layer is None and len(layers) == 1:
-        return layers[0]
-    if layer in snapshot.layers:
-        return str(layer)
-    found = "None of several was chosen" if layer is None else f"There is no layer {layer!r}"
-    raise ConfigurationError(f"{found}: name the one to write, of {', '.join(map(repr, layers))}.", subject=layer)
 
 
 def _prefix(entries: Mapping[str, Entry]) -> str:

@@ -126,7 +126,11 @@ def _table(options: Iterable[click.Option]) -> Iterator[str]:
 
 def _marked(text: str) -> str:
     """Set options, variables and shapes of JSON as code, of which typography would make something else."""
-    return re.sub(r"\{[^{}]*\}|(?<![\w`])(?:--[a-z-]+|\$[A-Z_]+)", r"`\g<0>`", text)
+
+    def marked(found: re.Match[str]) -> str:
+        return found[0] if found[0].startswith("`") else f"`{found[0]}`"
+
+    return re.sub(r"`[^`]*`|\{[^{}]*\}|(?<!\w)(?:--[a-z-]+|\$[A-Z_]+)", marked, text)
 
 
 if __name__ == "__main__":

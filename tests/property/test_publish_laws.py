@@ -8,13 +8,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from etcd_settings.errors import EtcdSettingsError
 from etcd_settings.fitting import load
 from etcd_settings.publish import plan
 from etcd_settings.spelling import as_text, flatten
 from etcd_settings.tree import build, merge
 from tests.making import make_snapshot
-from tests.strategies import Values, any_entries, leaf_names, leaves, texts, trees
+from tests.strategies import Values, held_entries, leaf_names, leaves, texts, trees
 
 # Names that are those of `any_entries`, so that what is desired meets what is there.
 _near = st.recursive(
@@ -23,23 +22,6 @@ _near = st.recursive(
     max_leaves=6,
 )
 desired_trees = _near | trees()
-
-
-def _agreeing(values: Values) -> Values:
-    """Leave out what contradicts what is there before it: a plan needs a tree to start from."""
-    kept: Values = {}
-    for path, value in values.items():
-        more = {**kept, path: value}
-        try:
-            as_text(build(make_snapshot(more)))
-        except EtcdSettingsError:
-            continue
-        kept = more
-    return kept
-
-
-held_entries = any_entries.map(_agreeing)
-"""Path → value, as wild as etcd can be while it builds a tree."""
 
 
 @given(values=held_entries, prune=st.booleans())

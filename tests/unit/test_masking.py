@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel, Field, SecretStr
 
-from etcd_settings.fitting.hiding import hidden_in
+from etcd_settings.fitting.descent import spot_for
 from etcd_settings.masking import MASK, is_secret_name, masked, masked_text
 from tests.making import make_entry
 
@@ -101,7 +101,7 @@ def test_a_type_tells_what_else_is_secret() -> None:
         "unknown": {"pin": "shown"},
     }
 
-    shown = masked(tree, hidden=hidden_in(Branch))
+    shown = masked(tree, hidden=spot_for(Branch))
 
     assert {
         "Login": hidden_login,
@@ -110,12 +110,12 @@ def test_a_type_tells_what_else_is_secret() -> None:
         "Access_Code": MASK,
         "unknown": {"pin": "shown"},
     } == shown
-    assert MASK == masked(SECRET, ["logins", "0", "pin"], hidden_in(Branch))
+    assert MASK == masked(SECRET, ["logins", "0", "pin"], spot_for(Branch))
 
 
 def test_a_text_that_is_a_branch_to_the_type_is_looked_into() -> None:
     """JSON in a text is masked as the branch that it stands for."""
-    shown = masked_text("login", make_entry("login", f'{{"pin": "{SECRET}"}}'), hidden_in(Branch))
+    shown = masked_text("login", make_entry("login", f'{{"pin": "{SECRET}"}}'), spot_for(Branch))
 
     assert f'{{"pin": "{MASK}"}}' == shown
 
@@ -132,4 +132,4 @@ def test_a_class_that_reads_a_branch_hides_in_that_branch() -> None:
 
     expected = {"pin": "shown", "services": {"orders": {"pin": MASK}}}
 
-    assert expected == masked(tree, hidden=hidden_in(Rooted))
+    assert expected == masked(tree, hidden=spot_for(Rooted))

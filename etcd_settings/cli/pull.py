@@ -1,0 +1,99 @@
+"""Write what etcd holds as a file of settings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+import click
+
+from etcd_settings.cli.exits import Code, Stop, given
+from etcd_settings.cli.files import suffix_of
+from etcd_settings.cli.output import write, write_json
+from etcd_settings.cli.reading import read
+from etcd_settings.cli.verbs import Asked, layer_option, verb
+from etcd_settings.private_files import replace_file
+from etcd_settings.snapshot import Entry
+from etcd_settings.tree import build
+
+__all__ = ["command"]
+
+
+@verb(
+    "where",
+    "json",
+    examples="""
+    etcd-settings pull --output settings.toml
+    etcd-settings pull --format yaml
+    etcd-settings pull --output settings.json --model shop.settings:Settings
+    """,
+)
+@click.option("--output", metavar="FILE", help="Write this file, for you alone (mode 0600). Its suffix is the format.")
+@click.option(
+    "--format",
+    "form",
+    metavar="FORMAT",
+    type=click.Choice(["toml", "json", "yaml"]),
+    help="Write to stdout, as toml, json or yaml.",
+)
+@click.option("--model", metavar="MODULE:CLASS", help="A settings class: what it does not want as text gets its type.")
+@layer_option
+def command(asked: Asked, *, output: str | None, form: str | None, layer: str | None) -> None:
+    """
+    Write all settings as a file that `push` takes: TOML, JSON or YAML. Secrets are in it, in clear.
+
+    To push it changes nothing, and to push it to an empty prefix makes the same settings there. Etcd holds texts, and
+    so does the file, but for what documents hold: with --model the numbers, booleans and lists of the class are
+    numbers, booleans and lists. Without --output and --format: TOML on stdout.
+
+    With --json: the settings, as `--format json` has them; with --output {"file", "revision"}.
+    """
+    from etcd_settings.publish.exporting import export
+
+    if form and (output or asked.as_json):
+        raise click.UsageError("--format is for stdout; with --output the suffix says the format, and --json is JSON.")
+    suffix = suffix_of(output) if output else f".{form or ('json' if asked.as_json else 'toml')}"
+    target = asked.target()
+    place, whole = read(asked)
+    snapshot = whole.only(layer)
+    _refuse_bytes(snapshot.values())
+    if not snapshot:
+        nothing = f"Nothing is under {place.title} at revision {snapshot.revision}"
+        if output:
+            raise Stop(Code.NO, f"{nothing}, so nothing was written.")
+        click.echo(f"{nothing}.", err=True)
+    tree = build(snapshot)
+    if target is not None:
+        from etcd_settings.fitting.descent import typed
+
+        tree = typed(tree, target)
+    data = export(tree, suffix).encode()
+    if output is None:
+        click.echo(data, nl=False)
+        return
+    with given():
+        replace_file(output, data, modified=time.time())
+    if asked.as_json:
+        write_json({"file": output, "revision": snapshot.revision})
+    else:
+        write(f"Wrote {len(snapshot)} keys of {place.title}, at revision {snapshot.revision}, to {output}.")
+
+
+def _refuse_bytes(entries: Iterable[Entry]) -> None:
+    keys = [entry.key for entry in entries if not _is_text(entry)]
+    if keys:
+        more = f" and {len(keys) - 1} others" if keys[1:] else ""
+        raise Stop(
+            Code.NO,
+            f"{keys[0]!r}{more} cannot stand in a file, being or holding what is no UTF-8.\n"
+            "Copy them byte for byte, with `etcd-settings copy`.",
+        )
+
+
+def _is_text(entry: Entry) -> bool:
+    try:
+        entry.key.encode()
+        entry.value.decode()
+    except UnicodeError:
+        return False
+    return True
