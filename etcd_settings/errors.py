@@ -292,7 +292,7 @@ class ConcurrentWriteError(EtcdSettingsError):
     def __init__(self, keys: Iterable[str], revision: int) -> None:
         self.keys, self.revision = tuple(keys), revision
         super().__init__(
-            f"Somebody else wrote {_few(self.keys) or 'here'} (seen at revision {revision}), so nothing was written. "
+            f"Somebody else wrote {_few(self.keys) or 'here'} (seen at revision {revision}), so this was not written. "
             f"Read again, look at the differences, and repeat it."
         )
 
@@ -310,7 +310,7 @@ class TooManyChangesError(EtcdSettingsError):
         self.count, self.limit = count, limit
         super().__init__(
             f"{count} keys would change, and one transaction carries {limit}, so nothing was written. "
-            f"Write a part at a time, or hold a branch as one document, such as database.json."
+            f"Write it in parts (push --batch, publish.split), or hold a branch as one document, such as database.json."
         )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from etcd_settings.cli.changing import carry_out, changing, single_prefix
+from etcd_settings.cli.changing import How, carry_out, changing, single_prefix
 from etcd_settings.cli.exits import Code, Stop
 from etcd_settings.cli.places import find_place, open_client
 from etcd_settings.cli.verbs import Asked, verb
@@ -33,7 +33,7 @@ __all__ = ["command"]
 @click.argument("dst")
 @click.option("--prune", is_flag=True, help="Delete in DST what SRC lacks.")
 @changing
-def command(asked: Asked, src: str, dst: str, prune: bool, dry_run: bool, yes: bool) -> None:
+def command(asked: Asked, src: str, dst: str, prune: bool, how: How) -> None:
     """
     Copy all keys under the URL SRC to the URL DST, perhaps of another cluster.
 
@@ -63,7 +63,7 @@ def command(asked: Asked, src: str, dst: str, prune: bool, dry_run: bool, yes: b
         plan = plan_entries(now, {path: entry.value for path, entry in there.items()}, prune=prune)
         if not prune:
             _refuse_contradictions(plan, now)
-        carry_out(plan, writer, asked, mask, dry_run=dry_run, yes=yes)
+        carry_out(plan, writer, target, asked, how, mask=mask)
 
 
 def _are_nested(one: str, other: str) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from etcd_settings.cli.changing import carry_out, changing, single_prefix
+from etcd_settings.cli.changing import How, carry_out, changing, single_prefix
 from etcd_settings.cli.exits import Code, Stop
 from etcd_settings.cli.places import open_client
 from etcd_settings.cli.verbs import Asked, verb
@@ -33,7 +33,7 @@ __all__ = ["command"]
     "--to-revision", metavar="N", type=click.IntRange(min=1), required=True, help="The revision to bring back."
 )
 @changing
-def command(asked: Asked, to_revision: int, dry_run: bool, yes: bool) -> None:
+def command(asked: Asked, to_revision: int, how: How) -> None:
     """
     Bring all keys under the prefix back to what they were at revision N.
 
@@ -58,7 +58,7 @@ def command(asked: Asked, to_revision: int, dry_run: bool, yes: bool) -> None:
             )
         then = _read(client, prefix, to_revision)
         values = {path: entry.value for path, entry in then.items()}
-        carry_out(plan_entries(now, values, prune=True), client, asked, mask, dry_run=dry_run, yes=yes)
+        carry_out(plan_entries(now, values, prune=True), client, place, asked, how, mask=mask)
 
 
 def _read(client: Client, prefix: str, revision: int) -> Snapshot:

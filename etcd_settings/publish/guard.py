@@ -8,7 +8,8 @@ or ``db.json`` is a contradiction, though each key by itself is new.
 
 Beyond 128, one comparison holds for all keys under the prefix: none was written after the plan's revision. It sees
 every change and every new key, but no deletion, which leaves nothing to compare. A plan that prunes always has it,
-because it says of every key under the prefix what is to become of it.
+because it says of every key under the prefix what is to become of it; and so has a part of a plan, since what was
+written between two parts would else be seen by none.
 
 It knows plans and comparisons. Who carries them out is somebody else.
 """
@@ -32,7 +33,7 @@ def guard(plan: Plan) -> list[Compare]:
     """Give the comparisons that must hold for *plan* to be carried out."""
     known = _known(plan)
     exact = [Compare.mod_revision(key, "==", revision) for key, revision in known.items()] + _beside(plan, known)
-    if len(exact) <= MAX_OPERATIONS and not plan.prunes:
+    if len(exact) <= MAX_OPERATIONS and not (plan.prunes or plan.is_part):
         return exact
     if len(plan.edits) > MAX_OPERATIONS:  # the inner transactions take what comparisons would
         return [_untouched(plan, "")]

@@ -63,6 +63,8 @@ class Plan:
         unchanged: The entries that the tree names too and that say already what it says, by path.
 
         prunes: Whether whatever the tree lacks is deleted.
+
+        is_part: Whether it is a part of a plan that was split.
     """
 
     layer: str
@@ -72,6 +74,7 @@ class Plan:
     deletes: tuple[Edit, ...]
     unchanged: tuple[Entry, ...]
     prunes: bool
+    is_part: bool = False
 
     @property
     def edits(self) -> tuple[Edit, ...]:

@@ -82,7 +82,7 @@ def test_prune_deletes_what_is_not_in_src(etcd_server: EtcdServer, src: str, dst
     assert "- own = 1" in done.out.splitlines()
     assert KEYS == held(etcd_server, "dst/")
     before = etcd_server.revision()
-    assert "Nothing to change" in run("copy", src, dst, "--prune").out
+    assert "already" in run("copy", src, dst, "--prune").out
     assert before == etcd_server.revision()
 
 
@@ -120,6 +120,18 @@ def test_on_a_terminal_it_asks(
     assert {} == held(etcd_server, "dst/")
     assert 0 == on_terminal("copy", src, dst, "--yes")[0]
     assert KEYS == held(etcd_server, "dst/")
+
+
+def test_a_batch_copies_what_one_transaction_cannot(etcd_server: EtcdServer, src: str, dst: str, run: Run) -> None:
+    """Without it nothing is copied."""
+    many = {f"many/{n}": b"1" for n in range(4_200)}
+    fill_many(etcd_server, "src/", many)
+    refused, done = run("copy", src, dst), run("copy", src, dst, "--batch")
+
+    assert (6, 0) == (refused.code, done.code)
+    assert "--batch" in refused.err
+    assert "2 transactions" in done.err
+    assert KEYS | many == held(etcd_server, "dst/")
 
 
 @pytest.mark.parametrize(("path", "prune"), [("empty", []), ("own", ["--prune"]), ("db/host", [])])

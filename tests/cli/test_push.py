@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from etcd_settings.cli import push
+from etcd_settings import publish
+from etcd_settings.cli import changing
 from etcd_settings.etcd import Client
 from etcd_settings.masking import MASK
 from etcd_settings.source import Source
@@ -121,7 +122,7 @@ def test_a_dry_run_writes_nothing(etcd_server: EtcdServer, run: Run) -> None:
 
     assert (0, before, {}) == (done.code, revision(etcd_server), held(etcd_server))
     assert "+ db/host = pg1" in done.out
-    assert "Nothing was written: 5 to write, 0 to delete" in done.out
+    assert f"Nothing was written at revision {before}: 5 to write, 0 to delete" in done.out
     assert run("push", "a.toml", "--dry-run", "--json").json["applied"] is False
 
 
@@ -168,7 +169,7 @@ def test_somebody_else_who_writes_meanwhile_is_code_5(
     def meanwhile(*_: object, **__: object) -> None:
         etcd_server.put(f"{etcd_server.prefix}level", SECRET)
 
-    monkeypatch.setattr(push, "have_confirmed", meanwhile)
+    monkeypatch.setattr(changing, "have_confirmed", meanwhile)
     done = run("push", "a.toml")
 
     assert 5 == done.code
@@ -262,3 +263,74 @@ def test_on_a_terminal_it_asks(etcd_server: EtcdServer) -> None:
     code, shown = on_terminal("push", "b.json", "--yes")
     assert (0, "debug") == (code, held(etcd_server)["level"])
     assert "\x1b[33m~ level = info -> debug" in shown
+
+
+@pytest.fixture
+def _large() -> None:
+    """A file that takes two transactions, because of its bytes."""
+    Path("large.json").write_text(json.dumps({name: name * 900_000 for name in "ab"}))
+
+
+@pytest.mark.usefixtures("_large")
+def test_a_batch_takes_several_transactions_and_says_so(etcd_server: EtcdServer, run: Run) -> None:
+    """What is too large for one is refused without it, with the way out; a dry run tells how many it would be."""
+    before = revision(etcd_server)
+    refused, dry = run("push", "large.json"), run("push", "large.json", "--batch", "--dry-run")
+    assert (6, 0, before) == (refused.code, dry.code, revision(etcd_server))
+    assert "--batch" in refused.err
+    assert 3 >= len(refused.err.splitlines())
+    assert "takes 2 transactions" in dry.err
+
+    done = run("push", "large.json", "--batch", "--reveal")
+    assert (0, before + 2) == (done.code, revision(etcd_server))
+    assert "takes 2 transactions" in done.err
+    assert f"Wrote 2 and deleted 0 in 2 transactions, the last at revision {before + 2}." in done.out
+    assert {name: name * 900_000 for name in "ab"} == held(etcd_server)
+    assert "already" in run("push", "large.json", "--batch").out
+
+
+def test_a_batch_that_fits_is_one_transaction(etcd_server: EtcdServer, run: Run) -> None:
+    """Just as without it."""
+    before = revision(etcd_server)
+    done = run("push", "a.toml", "--batch")
+
+    assert (0, "", before + 1) == (done.code, done.err, revision(etcd_server))
+    assert "transactions" not in done.out
+
+
+@pytest.mark.usefixtures("_large")
+def test_a_batch_that_is_cut_off_tells_what_is_there(
+    etcd_server: EtcdServer, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody wrote between two of its transactions: code 5; the same command goes on from there."""
+    applied = publish.apply
+
+    def meanwhile(plan: publish.Plan, client: Client, **options: Any) -> int:
+        if options["after"] is not None:
+            client.put(f"{etcd_server.prefix}theirs", SECRET)
+        return applied(plan, client, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publish, "apply", meanwhile)
+        done = run("push", "large.json", "--batch", "--json")
+
+    assert (5, "") == (done.code, done.out)
+    assert "1 of 2 transactions are in etcd" in done.err
+    assert f"{etcd_server.prefix}theirs" in done.err
+    assert SECRET not in done.err
+    assert {"theirs", "a"} == held(etcd_server).keys()
+    assert 0 == run("push", "large.json", "--batch").code
+    assert {"theirs", "a", "b"} == held(etcd_server).keys()
+
+
+@pytest.mark.usefixtures("_large")
+def test_a_batch_shows_progress_on_a_terminal(etcd_server: EtcdServer) -> None:
+    """And leaves none of it behind it in a pipe."""
+    code, shown = on_terminal("push", "large.json", "--batch", "--yes")
+
+    assert 0 == code
+    assert "Writing" in shown
+    assert {"a", "b"} == held(etcd_server).keys()
+    Path("large.json").write_text(json.dumps({name: name * 900_000 for name in "cd"}))
+    done = piped("push", "large.json", "--batch")
+    assert (0, False) == (done.returncode, "Writing" in done.stdout + done.stderr)

@@ -76,7 +76,7 @@ def test_what_is_there_already_writes_nothing(etcd_server: EtcdServer, revision:
     again = run("rollback", "--to-revision", str(revision))
 
     assert (0, "") == (again.code, again.err)
-    assert "Nothing to change" in again.out
+    assert "already" in again.out
     assert before == etcd_server.revision()
 
 
@@ -91,7 +91,7 @@ def test_a_dry_run_writes_nothing(etcd_server: EtcdServer, revision: int, run: R
         f"~ db/password = {MASK} -> {MASK}",
         "+ marker/ = ",
         "- new = x",
-        f"Nothing was written at revision {before}: 4 to write, 1 to delete under {etcd_server.prefix!r}.",
+        f"Nothing was written at revision {before}: 4 to write, 1 to delete.",
     ] == done.out.splitlines()
     told = run("rollback", "--to-revision", str(revision), "--dry-run", "--json").json
     assert (False, before) == (told["applied"], told["revision"])

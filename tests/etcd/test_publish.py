@@ -16,7 +16,7 @@ from etcd_settings import Snapshot
 from etcd_settings.errors import ConcurrentWriteError, MessageTooLargeError, TooManyChangesError
 from etcd_settings.etcd import Client
 from etcd_settings.fitting import load
-from etcd_settings.publish import apply, plan, sees_deletions
+from etcd_settings.publish import apply, plan, sees_deletions, split
 from etcd_settings.spelling import as_text
 from etcd_settings.testing import EtcdServer
 from etcd_settings.tree import build
@@ -248,3 +248,48 @@ def test_what_one_transaction_cannot_carry_is_refused(client: Client) -> None:
     assert (4097, 4096) == (caught.value.count, caught.value.limit)
     assert {} == held(client)
     assert empty.revision == client.get_prefix(APP).revision
+
+
+def test_parts_bring_what_one_transaction_cannot(client: Client) -> None:
+    """One after the other, each at its own revision, deletions too; then etcd holds what was desired."""
+    apply(plan(client.get_prefix(APP), {"old": {f"{n:04}": n for n in range(3000)}}), client)
+    desired = {"a": {f"{n:04}": n for n in range(3000)}, "b": {f"{n:04}": n for n in range(1000)}}
+    made = plan(client.get_prefix(APP), desired, prune=True)
+
+    revisions: list[int] = []
+    for part in split(made):
+        revisions.append(apply(part, client, after=revisions[-1] if revisions else None))
+
+    now = client.get_prefix(APP)
+    assert [made.revision + 1, made.revision + 2] == revisions
+    assert as_text(desired) == build(now)
+    assert (revisions[-1], ()) == (now.revision, plan(now, desired, prune=True).edits)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whoever_writes_between_two_parts_has_the_next_refused(client: Client, seed: int) -> None:
+    """Anywhere under the prefix; what was carried out stays, and a new plan has the rest."""
+    chance = random.Random(seed)
+    before = {name: {f"{n}": "0" for n in range(3)} for name in "abcd"}
+    desired = {name: {f"{n}": name * 400_000 for n in range(2)} for name in "abcd"}
+    apply(plan(client.get_prefix(APP), before), client)
+    parts = split(plan(client.get_prefix(APP), desired))
+    done = chance.randrange(len(parts))
+    revision = None
+    for part in parts[:done]:
+        revision = apply(part, client, after=revision)
+
+    theirs = chance.choice([edit.path for part in parts for edit in part.edits] + ["a/2", "other", "b"])
+    client.put(APP + theirs, "theirs")
+    if chance.random() < 0.5:
+        client.put("/elsewhere", "theirs")
+    with pytest.raises(ConcurrentWriteError) as caught:
+        apply(parts[done], client, after=revision)
+
+    assert (APP + theirs,) == caught.value.keys
+    assert {edit.path for part in parts[:done] for edit in part.puts} <= client.get_prefix(APP).keys()
+    client.delete(APP + "b")  # a value where a branch is would be a contradiction, and no tree to plan from
+    revision = None
+    for part in split(plan(client.get_prefix(APP), desired)):
+        revision = apply(part, client, after=revision)
+    assert () == plan(client.get_prefix(APP), desired).edits

@@ -108,13 +108,13 @@ EXAMPLES = [
     (
         ConcurrentWriteError(["/a/b", "/a/c"], 7),
         {"keys": ("/a/b", "/a/c"), "revision": 7},
-        "Somebody else wrote '/a/b', '/a/c' (seen at revision 7), so nothing was written. Read again",
+        "Somebody else wrote '/a/b', '/a/c' (seen at revision 7), so this was not written. Read again",
     ),
     (ConcurrentWriteError([], 7), {"keys": ()}, "Somebody else wrote here (seen"),
     (
         TooManyChangesError(5000, 4096),
         {"count": 5000, "limit": 4096},
-        "5000 keys would change, and one transaction carries 4096, so nothing was written. Write a part",
+        "5000 keys would change, and one transaction carries 4096, so nothing was written. Write it in parts",
     ),
     (ClosedError("Source"), {"what": "Source"}, "This Source is closed. Make a new one"),
     (NotStartedError("Live"), {"what": "Live"}, "This Live has not been started. Call start() first"),

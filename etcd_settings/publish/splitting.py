@@ -1,0 +1,89 @@
+"""
+Split a plan that one transaction cannot carry.
+
+Whoever reads meanwhile sees some parts and not others. So they are as large as etcd takes them, and a branch at the top
+is in one of them whole, if it fits into one: no reader meets a value and keys below it that contradict each other.
+
+It knows sizes. It carries nothing out.
+
+Invariant: the parts together are the plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+from etcd_settings.documents import split_suffix
+from etcd_settings.keys import encode_key
+from etcd_settings.publish.planning import Edit, Plan
+
+__all__ = ["MAX_CHANGES", "split"]
+
+MAX_CHANGES = 64 * 64
+"""Changes in one transaction: 64 inner ones with 64 operations each (see `applying`)."""
+
+_MAX_BYTES = 1 << 20
+"""Keys and values in one transaction; etcd takes requests of 1.5 MiB by default, which comparisons count into."""
+
+_OVERHEAD = 16
+"""Bytes that each change needs besides its key and value, at most."""
+
+
+def split(plan: Plan) -> tuple[Plan, ...]:
+    """
+    Give the parts of *plan*, each of which `etcd_settings.publish.apply` can carry out; one if that suffices.
+
+    They are carried out in order, each with the revision of the one before::
+
+        revision = None
+        for part in split(plan):
+            revision = apply(part, client, after=revision)
+
+    Each is refused if anybody else wrote under the prefix since the part before; what was carried out before that
+    stays. A new plan then has the rest.
+    """
+    parts = sorted(_parts(plan.edits), key=_size, reverse=True)  # what etcd finds too large, it refuses at once
+    if len(parts) < 2:
+        return (plan,)
+    return tuple(
+        replace(
+            plan,
+            puts=tuple(edit for edit in part if edit.new is not None),
+            deletes=tuple(edit for edit in part if edit.new is None),
+            is_part=True,
+        )
+        for part in parts
+    )
+
+
+def _parts(edits: Iterable[Edit]) -> Iterator[Sequence[Edit]]:
+    part: list[Edit] = []
+    size = 0
+    for piece in _pieces(edits):
+        more = _size(piece)
+        if part and (len(part) + len(piece) > MAX_CHANGES or size + more > _MAX_BYTES):
+            yield part
+            part, size = [], 0
+        part += piece
+        size += more
+    yield part
+
+
+def _pieces(edits: Iterable[Edit]) -> Iterator[Sequence[Edit]]:
+    """Give what is to stay together: each branch, or each change of a branch that is too large."""
+    for _, group in groupby(sorted(edits, key=lambda edit: (_branch(edit), edit.path)), key=_branch):
+        branch = [*group]
+        if len(branch) <= MAX_CHANGES and _size(branch) <= _MAX_BYTES:
+            yield branch
+        else:
+            yield from ([edit] for edit in branch)
+
+
+def _branch(edit: Edit) -> str:
+    return split_suffix(edit.path)[0].split("/")[0]
+
+
+def _size(edits: Iterable[Edit]) -> int:
+    return sum(len(encode_key(edit.key)) + len(edit.new or b"") + _OVERHEAD for edit in edits)
