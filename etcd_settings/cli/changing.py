@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -180,7 +180,7 @@ def _apply(parts: Sequence[Plan], client: Client, timeout: float | None) -> int:
 
 
 @contextmanager
-def _progress(parts: Sequence[Plan]) -> Iterator[Iterable[Plan]]:
+def _progress(parts: Sequence[Plan]) -> Generator[Iterable[Plan]]:
     if len(parts) == 1 or not sys.stderr.isatty():
         yield parts
         return
