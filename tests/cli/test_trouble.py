@@ -54,6 +54,52 @@ def test_unauthorised_is_code_4(run: Run, secured: EtcdServer) -> None:
     assert "wrong-horse" not in run("show", "--debug", "--url", f"etcd://app:wrong-horse@{secured.endpoint}/a/").err
 
 
+VERBS = {
+    "show": [],
+    "get": ["a"],
+    "explain": ["a"],
+    "check": ["shop_in_trouble:Settings"],
+    "diff": ["a.json"],
+    "push": ["a.json"],
+    "pull": ["--output", "b.json"],
+    "copy": ["URL", "URL"],
+    "history": ["a"],
+    "rollback": ["--to-revision", "1"],
+    "watch": [],
+    "status": [],
+}
+
+
+@pytest.fixture
+def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.json").write_text('{"a": 1}')
+    (tmp_path / "shop_in_trouble.py").write_text("import pydantic\nclass Settings(pydantic.BaseModel):\n    a: int\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.usefixtures("_files")
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_ends_alike(verb: str, run: Run, secured: EtcdServer, encrypted: EtcdServer) -> None:
+    """Unreachable, unauthorised, with TLS that nobody vouches for, with a URL that is none, nowhere at all."""
+    before = {*Path.cwd().iterdir()}
+    places = {
+        f"etcd://127.0.0.1:{free_port()}/app/?timeout=2": 3,
+        f"etcd://app:wrong-horse@{secured.endpoint}/config/app/": 4,
+        f"etcds://{encrypted.endpoint}/config/app/": 4,
+        "etcd://localhost/a/?ttll=1": 6,
+    }
+    for url, code in places.items():
+        done = run(verb, url, url) if verb == "copy" else run(verb, *VERBS[verb], "--url", url)
+        assert code == done.code, url
+        assert "" == done.out or verb == "status"
+        assert 1 <= len(done.err.splitlines()) <= 3 or verb == "status"
+        assert "wrong-horse" not in done.out + done.err
+        assert "Traceback" not in done.err
+    assert 2 == run(verb, *([] if verb == "copy" else VERBS[verb])).code
+    assert before == {*Path.cwd().iterdir()}
+
+
 def test_the_right_user_and_certificate_read(run: Run, secured: EtcdServer, encrypted: EtcdServer) -> None:
     """What the tests here vary is what makes the difference; etcdctl's variables may say it, too."""
     assert 0 == run("show", "--url", secured.url).code
