@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
+from etcd_settings.cli.events import Event, deleted, written
 from etcd_settings.cli.exits import Code, Stop
-from etcd_settings.cli.output import SIGNS, console, on_terminal, plain, spelled, write, write_json
+from etcd_settings.cli.output import write_json
 from etcd_settings.cli.places import open_client
 from etcd_settings.cli.verbs import Asked, Mask, verb
 
 if TYPE_CHECKING:
-    from etcd_settings.etcd import Event
+    from etcd_settings import etcd
 
 __all__ = ["command"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """One write or deletion, as ``--json`` shows it."""
-
-    revision: int
-    kind: str
-    layer: str
-    path: str
-    value: str | bytes | None
 
 
 @verb(
@@ -59,33 +49,22 @@ def command(asked: Asked, path: str) -> None:
         from etcd_settings.etcd.history import history  # 45 ms of HTTP/2 and protobuf
 
         told = {layer: history(client, place.prefix + layer + path) for layer in place.layers}
-    records = [_record(layer, path, event, mask) for layer, each in told.items() for event in each.events]
+    events = [_told(layer, path, event, mask) for layer, each in told.items() for event in each.events]
     compacted = max((each.compacted or 0 for each in told.values()), default=0)
     gone = f"Etcd has compacted its history: what was before revision {compacted} is gone, but for the value of then."
-    if not records:
+    if not events:
         end = f" {gone}" if compacted else ""
         raise Stop(Code.NO, f"Etcd knows of no key {path!r} under {place.title}.{end}")
-    records.sort(key=lambda record: record.revision)
+    events.sort(key=lambda event: event.revision)
     if asked.as_json:
-        write_json([asdict(record) for record in records])
-    for record in () if asked.as_json else records:
-        _write(record)
+        write_json([asdict(event) for event in events])
+    for event in () if asked.as_json else events:
+        event.write()
     if compacted:
         click.echo(gone, err=True)
 
 
-def _record(layer: str, path: str, event: Event, mask: Mask) -> _Record:
+def _told(layer: str, path: str, event: etcd.Event, mask: Mask) -> Event:
     if event.kind == "delete":
-        return _Record(event.entry.mod_revision, "delete", layer, path, None)
-    kind = "create" if event.entry.version == 1 else "put"
-    return _Record(event.entry.mod_revision, kind, layer, path, mask.text(path, event.entry))
-
-
-def _write(record: _Record) -> None:
-    sign, colour = SIGNS[record.kind]
-    value = "" if record.kind == "delete" else f" = {spelled(record.value)}"
-    line = f"{record.revision} {sign} {plain(record.layer + record.path)}{value}"
-    if on_terminal():
-        console().print(line, style=colour)
-    else:
-        write(line)
+        return deleted(event.entry.mod_revision, layer, path)
+    return written(event.entry, layer, path, mask, created=event.entry.version == 1)

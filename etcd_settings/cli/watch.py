@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import click
 
-from etcd_settings.cli.output import SIGNS, console, on_terminal, plain, spelled, write, write_json
+from etcd_settings.cli.events import Event, deleted, written
 from etcd_settings.cli.places import open_source
 from etcd_settings.cli.reading import reading
 from etcd_settings.cli.verbs import Asked, Mask, verb
 from etcd_settings.snapshot import Snapshot
 
 __all__ = ["command"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Event:
-    """One key that changed, as ``--json`` shows it."""
-
-    revision: int
-    kind: str
-    layer: str
-    path: str
-    value: Any
 
 
 @verb(
@@ -58,35 +45,21 @@ def command(asked: Asked, path: str) -> None:
             click.echo(f"Watching {place.title} from revision {before.revision} on. Ctrl-C ends it.", err=True)
             for snapshot in snapshots:
                 for event in _events(before, snapshot, mask, path.strip("/")):
-                    _write(event, as_json=asked.as_json)
+                    event.write_json() if asked.as_json else event.write()
                 before = snapshot
 
 
-def _events(before: Snapshot, after: Snapshot, mask: Mask, below: str) -> Iterator[_Event]:
+def _events(before: Snapshot, after: Snapshot, mask: Mask, below: str) -> Iterator[Event]:
     paths = [path for path in after.changed_since(before) if _is_below(path, below)]
     for path in sorted(paths):
         for layer, entries in after.layers.items():
             old, new = before.layers[layer].get(path), entries.get(path)
             if new is None and old is not None:
-                yield _Event(after.revision, "delete", layer, path, None)
+                yield deleted(after.revision, layer, path)
             elif new is not None and new != old:
-                kind = "create" if old is None else "put"
-                yield _Event(new.mod_revision, kind, layer, path, mask.text(path, new))
+                yield written(new, layer, path, mask, created=old is None)
 
 
 def _is_below(path: str, below: str) -> bool:
     """Tell whether it is the place itself, something below it, or the document that is mounted there."""
     return not below or path == below or path.startswith((f"{below}/", f"{below}."))
-
-
-def _write(event: _Event, *, as_json: bool) -> None:
-    if as_json:
-        write_json(asdict(event), compact=True)
-        return
-    sign, colour = SIGNS[event.kind]
-    value = "" if event.kind == "delete" else f" = {spelled(event.value)}"
-    line = f"{sign} {plain(event.layer + event.path)}{value}  (revision {event.revision})"
-    if on_terminal():
-        console().print(line, style=colour)
-    else:
-        write(line)

@@ -33,18 +33,18 @@ def write(server: EtcdServer, path: str, *values: str | None) -> list[int]:
 def test_it_tells_every_write_and_deletion(etcd_server: EtcdServer) -> None:
     """As a program: oldest first, each with its revision; keys beside it do not count."""
     values = ["a", "b", None, "c"]
-    revisions = write(etcd_server, "db/host", *values)
-    write(etcd_server, "db/host2", "x")
-    told = piped("history", "db/host", "--json", "--url", etcd_server.url)
-    lines = piped("history", "/db/host", "--url", etcd_server.url)
+    revisions = write(etcd_server, "told/host", *values)
+    write(etcd_server, "told/host2", "x")
+    told = piped("history", "told/host", "--json", "--url", etcd_server.url)
+    lines = piped("history", "/told/host", "--url", etcd_server.url)
 
     kinds = ["create", "put", "delete", "create"]
     assert [
-        {"revision": revision, "kind": kind, "layer": "", "path": "db/host", "value": value}
+        {"revision": revision, "kind": kind, "layer": "", "path": "told/host", "value": value}
         for revision, kind, value in zip(revisions, kinds, values, strict=True)
     ] == json.loads(told.stdout)
     a, b, gone, c = revisions
-    assert [f"{a} + db/host = a", f"{b} ~ db/host = b", f"{gone} - db/host", f"{c} + db/host = c"] == (
+    assert [f"{a} + told/host = a", f"{b} ~ told/host = b", f"{gone} - told/host", f"{c} + told/host = c"] == (
         lines.stdout.splitlines()
     )
     assert (0, 0) == (told.returncode, lines.returncode)
@@ -52,12 +52,12 @@ def test_it_tells_every_write_and_deletion(etcd_server: EtcdServer) -> None:
 
 def test_a_key_that_is_gone_has_a_history(etcd_server: EtcdServer, run: Run) -> None:
     """All its lives and deletions are told."""
-    revisions = write(etcd_server, "flag", "on", None, "off", None)
+    revisions = write(etcd_server, "told/flag", "on", None, "off", None)
     write(etcd_server, "other", "x")
 
     assert [*zip(revisions, ["on", None, "off", None], strict=True)] == [
         (record["revision"], record["value"])
-        for record in run("history", "flag", "--json", "--url", etcd_server.url).json
+        for record in run("history", "told/flag", "--json", "--url", etcd_server.url).json
     ]
 
 

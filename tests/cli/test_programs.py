@@ -52,7 +52,8 @@ def test_a_verb_is_a_program(verb: str, etcd_server: EtcdServer) -> None:
     arguments = [verb, *(known.get(argument, argument) for argument in arguments)]
     done, terminal = piped(*arguments), on_terminal(*arguments)
 
-    assert (0, "") == (done.returncode, done.stderr)
+    assert 0 == done.returncode
+    assert "" == done.stderr or verb == "history"  # where others have compacted, it says so
     assert shown in done.stdout
     assert "\x1b" not in done.stdout
     assert 0 == terminal[0]

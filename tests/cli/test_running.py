@@ -75,7 +75,7 @@ def test_watch_goes_on_through_an_outage(etcd_server: EtcdServer) -> None:
     with running("watch", "db", "--url", etcd_server.url) as process:
         assert "Watching" in line_of(process.stderr)
         etcd_server.put(f"{etcd_server.prefix}db/host", "pg1")
-        assert "+ db/host = pg1  (revision" in line_of(process.stdout)
+        assert line_of(process.stdout).endswith(" + db/host = pg1")
         etcd_server.restart()
         etcd_server.put(f"{etcd_server.prefix}other", "x")
         etcd_server.put(f"{etcd_server.prefix}db.json", '{"port": 1}')
@@ -83,7 +83,7 @@ def test_watch_goes_on_through_an_outage(etcd_server: EtcdServer) -> None:
         lines = [line_of(process.stdout), line_of(process.stdout)]
         ended = end(process, signal.SIGINT)
 
-    assert ['+ db.json = {"port": 1}', "- db/host"] == [line.partition("  (")[0] for line in lines]
+    assert ['+ db.json = {"port": 1}', "- db/host"] == [line.partition(" ")[2] for line in lines]
     assert 130 == ended[0]
 
 
