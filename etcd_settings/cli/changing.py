@@ -61,21 +61,20 @@ def changing(function: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def single_prefix(place: Options) -> str:
+def single_prefix(place: Options, layer: str | None = None) -> str:
     """
-    Give the one prefix that a place stands for.
+    Give the one prefix that a place stands for, or that of one of its layers.
 
     Raises:
-        Stop: It has several layers.
+        Stop: It has several layers and none was named, or it has no such layer.
     """
-    if len(place.layers) == 1:
-        return place.prefix + place.layers[0]
+    if layer is None and len(place.layers) == 1:
+        layer = place.layers[0]
+    if layer in place.layers:
+        return f"{place.prefix}{layer}"
     example = place.prefix + place.layers[-1]
-    raise Stop(
-        Code.UNUSABLE,
-        f"{place.title} has {len(place.layers)} layers, and this takes one prefix.\n"
-        f"Name the one that you mean in the URL, such as {example}.",
-    )
+    problem = f"has {len(place.layers)} layers, and this takes one" if layer is None else f"has no layer {layer!r}"
+    raise Stop(Code.UNUSABLE, f"{place.title} {problem}.\nName the one that you mean in the URL, such as {example}.")
 
 
 def carry_out(

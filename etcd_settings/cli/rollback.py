@@ -9,7 +9,7 @@ import click
 from etcd_settings.cli.changing import How, carry_out, changing, single_prefix
 from etcd_settings.cli.exits import Code, Stop
 from etcd_settings.cli.places import open_client
-from etcd_settings.cli.verbs import Asked, verb
+from etcd_settings.cli.verbs import Asked, layer_option, verb
 from etcd_settings.errors import CompactedError
 
 if TYPE_CHECKING:
@@ -32,8 +32,9 @@ __all__ = ["command"]
 @click.option(
     "--to-revision", metavar="N", type=click.IntRange(min=1), required=True, help="The revision to bring back."
 )
+@layer_option
 @changing
-def command(asked: Asked, to_revision: int, how: How) -> None:
+def command(asked: Asked, to_revision: int, layer: str | None, how: How) -> None:
     """
     Bring all keys under the prefix back to what they were at revision N.
 
@@ -45,7 +46,7 @@ def command(asked: Asked, to_revision: int, how: How) -> None:
     written, and each change is {"kind", "path", "old", "new"}; kind is "create", "put" or "delete".
     """
     mask, place = asked.mask(), asked.place()
-    prefix = single_prefix(place)
+    prefix = single_prefix(place, layer)
     with open_client(place) as client:
         from etcd_settings.publish import plan_entries
 

@@ -143,16 +143,29 @@ def test_a_revision_that_is_gone_is_code_1(etcd_server: EtcdServer, revision: in
     assert before == held(etcd_server)
 
 
+def test_one_layer_of_several_is_brought_back(etcd_server: EtcdServer, revision: int, run: Run) -> None:
+    """The others stay as they are."""
+    url = f"{etcd_server.url}?layer=db/&layer=other/"
+    etcd_server.put(f"{etcd_server.prefix}other/password", "kept")
+    done = run("rollback", "--to-revision", str(revision), "--url", url, "--layer", "db")
+
+    assert 0 == done.code
+    found = held(etcd_server)
+    assert (SECRET.encode(), b"{}", b"kept") == (found["db/password"], found["db.json"], found["other/password"])
+
+
 def test_wrong_input_has_its_code(etcd_server: EtcdServer, revision: int, run: Run, tmp_path: Path) -> None:
     """A revision to come, none, one that is no number, several layers, an etcd that is away, a file."""
     future = run("rollback", "--to-revision", str(etcd_server.revision() + 100))
     to = ["rollback", "--to-revision", str(revision)]
-    layers = run(*to, "--url", f"{etcd_server.url}?layer=common/&layer=orders/")
+    url = f"{etcd_server.url}?layer=common/&layer=orders/"
+    layers, unknown = run(*to, "--url", url), run(*to, "--url", url, "--layer", "other")
 
     assert (6, "") == (future.code, future.out)
     assert "has not been yet" in future.err
     assert [2, 2, 2] == [run("rollback", *rest).code for rest in ([], ["--to-revision", "0"], ["--to-revision", "x"])]
-    assert 6 == layers.code
+    assert (6, 6) == (layers.code, unknown.code)
+    assert "no layer 'other/'" in unknown.err
     assert "2 layers" in layers.err
     assert 3 == run(*to, "--url", f"etcd://127.0.0.1:{free_port()}/a/?timeout=1").code
     assert 6 == run(*to, "--url", f"file://{tmp_path}/a.toml").code
