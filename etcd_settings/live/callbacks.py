@@ -154,11 +154,13 @@ class Callbacks(Generic[T]):
         return any(runner.is_current() for runner in list(self._runners.values()))
 
     def end(self) -> None:
-        """End the iterations."""
+        """End the iterations, and call no coroutine function any more that waits for its turn."""
         with self._lock:
             iterations = list(self._iterations)
         for iteration in iterations:
             iteration.end()
+        for runner in list(self._runners.values()):
+            runner.end()
 
     def after_fork(self) -> None:
         """Drop what belongs to event loops: none of them runs in this process."""
@@ -234,10 +236,15 @@ class _Runner:
         self._loop = loop
         self._waiting: deque[tuple[Subscription[Any, Awaitable[object]], object]] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._ended = False
 
     def submit(self, subscription: Subscription[Any, Any], event: object) -> None:
         if not call_soon(self._loop, self._add, subscription, event):
             subscription.cancel()
+
+    def end(self) -> None:
+        """Run nothing more; what runs, goes on."""
+        self._ended = True
 
     def is_current(self) -> bool:
         """Tell whether the caller is within what it runs."""
@@ -255,7 +262,7 @@ class _Runner:
 
     async def _drain(self) -> None:
         try:
-            while self._waiting:
+            while self._waiting and not self._ended:
                 subscription, event = self._waiting.popleft()
                 await subscription.run(event)
         finally:

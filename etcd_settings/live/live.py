@@ -125,6 +125,7 @@ class Live(Generic[T]):
         self._proxy = Proxy(lambda: self.current, self._kind)
         self._closed_at: float | None = None
         self._starting: threading.Event | None = None
+        self._starter = 0  # the thread that starts
         self._running = False
         self._lock = threading.Lock()  # held for a few steps in memory, never over I/O
         self._fall_asleep()
@@ -137,6 +138,7 @@ class Live(Generic[T]):
         Raises:
             InvalidSettingsError: They do not validate.
             Exception: Whatever else the factory raises, such as the `UnavailableError` of an outage.
+            RuntimeError: It was called from within the factory.
             ClosedError: It is closed.
         """
         while not self._running:
@@ -334,8 +336,10 @@ class Live(Generic[T]):
                 return None
             others, mine = self._starting, threading.Event()
             if others is None:
-                self._starting = mine
+                self._starting, self._starter = mine, threading.get_ident()
                 return mine
+            if self._starter == threading.get_ident():
+                raise RuntimeError("start() within the factory would wait for the factory itself. Start it outside.")
         others.wait()
         return None
 

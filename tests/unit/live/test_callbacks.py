@@ -301,6 +301,31 @@ def test_closing_and_waiting_within_an_async_callback_raise(app: App) -> None:
     assert ["close", "wait", "wait_async"] == asyncio.run(main())
 
 
+def test_an_async_callback_that_waits_for_its_turn_is_not_called_after_close(app: App) -> None:
+    """The one that runs goes on to its end."""
+
+    async def main() -> list[int]:
+        told: list[int] = []
+        running, closed = asyncio.Event(), asyncio.Event()
+        async with Live(app.load, debounce=QUICK) as live:
+
+            @live.on_change
+            async def slow(change: Change[Settings]) -> None:
+                running.set()
+                await closed.wait()
+                told.append(change.new.database.port)
+
+            await live.wait_async(app.put("database/port", "1"))
+            await asyncio.wait_for(running.wait(), 10)
+            await live.wait_async(app.put("database/port", "2"))
+        closed.set()
+        while len(asyncio.all_tasks()) > 1:
+            await asyncio.sleep(0.01)
+        return told
+
+    assert [1] == asyncio.run(main())
+
+
 def test_an_async_callback_without_a_loop_is_a_mistake(app: App) -> None:
     """It is told where it is registered, for rejections too."""
 

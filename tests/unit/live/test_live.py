@@ -74,6 +74,21 @@ def test_starting_and_closing_twice_is_harmless(app: App) -> None:
     assert "etcd-settings-live" not in {thread.name for thread in threading.enumerate()}
 
 
+def test_starting_within_the_factory_is_a_mistake(app: App) -> None:
+    """It would wait for itself; afterwards it can be started as ever."""
+    starts: list[Callable[[], object]] = [lambda: live.start(), lambda: None]
+
+    def factory() -> Settings:
+        starts.pop(0)()
+        return app.load()
+
+    live = Live(factory)
+    with pytest.raises(RuntimeError, match="within the factory"):
+        live.start()
+    with live:
+        assert live.current.debug is False
+
+
 def test_many_threads_may_start_it(app: App) -> None:
     """The factory is called once, and everybody finds settings."""
     calls: list[int] = []
