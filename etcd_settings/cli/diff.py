@@ -10,7 +10,7 @@ from etcd_settings.cli.differences import differences, write_differences
 from etcd_settings.cli.exits import Code, Stop
 from etcd_settings.cli.files import read_file
 from etcd_settings.cli.output import write, write_json
-from etcd_settings.cli.places import open_client
+from etcd_settings.cli.reading import read
 from etcd_settings.cli.verbs import Asked, layer_option, verb
 
 __all__ = ["command"]
@@ -40,9 +40,8 @@ def command(asked: Asked, file: str, *, layer: str | None) -> None:
     """
     from etcd_settings.publish import plan  # 45 ms of HTTP/2 and protobuf
 
-    desired, mask, place = read_file(file), asked.mask(), asked.place()
-    with open_client(place) as client:
-        snapshot = client.read(place.prefixes, timeout=place.timeout)
+    desired, mask = read_file(file), asked.mask()
+    place, snapshot = read(asked)
     changes = differences(plan(snapshot, desired, prune=True, layer=layer), mask)
     if asked.as_json:
         shown = [asdict(change) for change in changes]

@@ -108,3 +108,14 @@ def test_as_a_program(run: Run) -> None:
     assert (1, 1) == (done.returncode, code)
     assert "\x1b" not in done.stdout
     assert "\x1b[32m+ new = 1" in shown
+
+
+def test_two_files_are_compared_too(run: Run) -> None:
+    """Whatever their formats are: reading verbs take ``file://``."""
+    Path("held.json").write_text('{"level": "info", "beta": "True", "db": {"host": "pg1", "port": "5432"}}')
+    Path("file.yaml").write_text("{level: info, beta: 'True', db: {host: pg1, port: 5432}}")
+    url = f"file://{Path('held.json').absolute()}"
+
+    assert 0 == run("diff", "file.yaml", "--url", url).code
+    differs = run("diff", "same.toml", "--url", url)
+    assert (1, [f"+ db/password = {MASK}"]) == (differs.code, differs.out.splitlines())
