@@ -13,15 +13,18 @@ import base64
 import json
 import time
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
-from typing import Any
+from http.client import HTTPResponse
+from typing import Any, TypeVar
 
 from etcd_settings.testing.gateway import Gateway, to_base64
 from tests.consistency.keys import SENTINEL
 
 __all__ = ["Fact", "Ledger", "State"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ class Ledger:
 
     def catch_up(self, gateway: Gateway) -> int:
         """Read the history up to now; gives the revision that is now known."""
-        until = _put_sentinel(gateway)
+        until = _patiently(lambda: gateway.put(SENTINEL, "here"))
         for event in _history(gateway, self.revision + 1, until):
             kv = event["kv"]
             deleted = event.get("type") == "DELETE"
@@ -92,13 +95,13 @@ class Ledger:
             yield state
 
 
-def _put_sentinel(gateway: Gateway) -> int:
-    """Write what ends a history; a server that has just come back may hang up on the first who ask."""
+def _patiently(ask: Callable[[], T]) -> T:
+    """Ask again where a server hangs up that has just come back, as it may on the first who ask."""
     for _ in range(5):
         with suppress(ConnectionError):
-            return gateway.put(SENTINEL, "here")
+            return ask()
         time.sleep(0.2)
-    return gateway.put(SENTINEL, "here")
+    return ask()
 
 
 def _history(gateway: Gateway, start: int, until: int) -> Iterator[dict[str, Any]]:
@@ -116,15 +119,17 @@ def _history(gateway: Gateway, start: int, until: int) -> Iterator[dict[str, Any
 def _watch(gateway: Gateway, start: int) -> Iterator[dict[str, Any]]:
     everything = {"key": to_base64(b"\0"), "range_end": to_base64(b"\0"), "start_revision": start}
     token = gateway._authenticate()
-    connection = gateway._connect()
-    try:
-        headers = {"Authorization": token} if token else {}
-        connection.request("POST", "/v3/watch", json.dumps({"create_request": everything}), headers)
-        response = connection.getresponse()
+    headers = {"Authorization": token} if token else {}
+    with ExitStack() as stack:
+
+        def opened() -> HTTPResponse:
+            connection = stack.enter_context(closing(gateway._connect()))
+            connection.request("POST", "/v3/watch", json.dumps({"create_request": everything}), headers)
+            return connection.getresponse()
+
+        response = _patiently(opened)
         while line := response.readline():
             yield json.loads(line)["result"]
-    finally:
-        connection.close()
 
 
 def _text(encoded: str) -> str:
