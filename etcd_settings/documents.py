@@ -11,6 +11,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from etcd_settings.entries import Entry
@@ -18,13 +19,8 @@ from etcd_settings.errors import ConfigurationError, DecodeError, EtcdSettingsEr
 
 __all__ = ["SUFFIXES", "controls_escaped", "json_object", "parse", "read_json", "render", "split_suffix"]
 
-
-_CONTROLS = re.compile("[\x7f-\x9f]")
-"""What JSON and TOML let pass in a text, and a terminal obeys."""
-
-
-_LINE_BREAKS = {"\x85", "\u2028", "\u2029"}
-"""What YAML takes for the end of a line, besides what everybody does."""
+_CONTROLS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What the formats let pass in a text, and a terminal obeys or writes backwards."""
 
 
 def parse(path: str, entry: Entry) -> Any:
@@ -121,7 +117,7 @@ read_json: Callable[[str], Any] = json.JSONDecoder(parse_constant=_refuse_consta
 def _read_yaml(text: str) -> Any:
     import yaml  # an extra, and 20 ms that only its users should pay
 
-    return _with_text_names(yaml.safe_load(text), {})
+    return _plain(yaml.safe_load(text), {})
 
 
 _FORMATS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
@@ -149,10 +145,9 @@ def _write_yaml(value: Any, _: str) -> str:
     import yaml  # an extra
 
     text: str = yaml.safe_dump(value, allow_unicode=True, sort_keys=False)
-    if _LINE_BREAKS.isdisjoint(text):
-        return text
-    escaped: str = yaml.safe_dump(value, sort_keys=False)  # PyYAML reads these as line feeds unless they are escapes
-    return escaped
+    if _CONTROLS.search(text):  # PyYAML writes some as they are, and reads them as line feeds
+        text = yaml.safe_dump(value, sort_keys=False)
+    return text
 
 
 _WRITERS: Mapping[str, Callable[[Any, str], str]] = {
@@ -164,27 +159,44 @@ _WRITERS: Mapping[str, Callable[[Any, str], str]] = {
 }
 
 
-def _with_text_names(value: Any, made: dict[int, Any]) -> Any:
+def _plain(value: Any, made: dict[int, Any]) -> Any:
     """
-    Make every name a `str`: in YAML ``8080: …`` is an `int`, and a tree's names are texts.
+    Make what YAML gives what other formats give.
+
+    Every name is a `str`: in YAML ``8080: …`` is an `int`. So is what is ``!!binary`` and yet a text, and a pair of
+    escapes that stands for one character, as JSON writes it, is that character.
 
     What *made* holds already is not made again: aliases let ten lines of YAML stand for a billion nodes.
     """
     if id(value) in made:
         return made[id(value)]
     converted = value
-    if isinstance(value, dict):
-        converted = {_name(name): _with_text_names(child, made) for name, child in value.items()}
-        if len(converted) < len(value):
-            raise ValueError("two names are spelled alike")
-    elif isinstance(value, list):
-        converted = [_with_text_names(child, made) for child in value]
+    match value:
+        case dict():
+            converted = {_name(name): _plain(child, made) for name, child in value.items()}
+            if len(converted) < len(value):
+                raise ValueError("two names are spelled alike")
+        case list():
+            converted = [_plain(child, made) for child in value]
+        case str():
+            converted = _paired(value)
+        case bytes():
+            with suppress(UnicodeDecodeError):
+                converted = value.decode()
     made[id(value)] = converted
     return converted
 
 
 def _name(name: Any) -> str:
-    return name if isinstance(name, str) else json.dumps(name, default=str).strip('"')
+    return _paired(name) if isinstance(name, str) else json.dumps(name, default=str).strip('"')
+
+
+def _paired(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    return text
 
 
 def _position(error: Exception) -> str | None:

@@ -1,19 +1,24 @@
 """
-Read a file of settings that somebody gave.
+Read and write files of settings that somebody named.
 
-Whatever is wrong with the file is the caller's own (see `given`). Whether its names can be keys, the plan says.
+Whatever is wrong with a file is the caller's own, and ends the command as `Code.UNUSABLE`. Whether names in it can be
+keys, the plan says.
 """
 
 from __future__ import annotations
 
+import time
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import Any
 
 from etcd_settings.cli.exits import Code, Stop, given
 from etcd_settings.documents import SUFFIXES, parse, split_suffix
 from etcd_settings.entries import Entry
+from etcd_settings.errors import DecodeError
+from etcd_settings.private_files import replace_file
 
-__all__ = ["read_file", "suffix_of"]
+__all__ = ["read_file", "suffix_of", "write_file"]
 
 
 def read_file(file: str) -> dict[str, Any]:
@@ -25,7 +30,10 @@ def read_file(file: str) -> dict[str, Any]:
     """
     suffix_of(file)
     with given():
-        tree = parse(file, Entry(file, Path(file).read_bytes()))
+        data = Path(file).read_bytes().removeprefix(BOM_UTF8)  # some editors begin every file with it
+        tree, problem = _parsed(file, data)
+    if problem:
+        raise Stop(Code.UNUSABLE, problem)
     if tree is None:  # an empty YAML file
         return {}
     if not isinstance(tree, dict):
@@ -45,3 +53,27 @@ def suffix_of(file: str) -> str:
         suffixes = ", ".join(SUFFIXES)
         raise Stop(Code.UNUSABLE, f"{file!r} does not say how it is written. Give it one of the suffixes {suffixes}.")
     return suffix
+
+
+def write_file(file: str, data: bytes) -> None:
+    """
+    Put a file in its place, whole and for its owner alone; behind a link, where that leads.
+
+    Raises:
+        Stop: It cannot be written; what was there is there still.
+    """
+    place = Path(file).resolve()
+    if place.exists() and not place.is_file():
+        raise Stop(Code.UNUSABLE, f"{file!r} is there already, and is no file.")
+    try:
+        replace_file(str(place), data, modified=time.time())
+    except OSError as e:  # it would name what is written beside it
+        raise Stop(Code.UNUSABLE, f"{file!r} cannot be written: {e.strerror or type(e).__name__}.") from e
+
+
+def _parsed(file: str, data: bytes) -> tuple[Any, str]:
+    """Give the tree, and what is wrong with the text."""
+    try:
+        return parse(file, Entry(file, data)), ""
+    except DecodeError as e:
+        return None, f"{file!r} is not valid {e.expected}{f' ({e.position})' if e.position else ''}. Mend it there."

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable
-
 import click
 
-from etcd_settings.cli.exits import Code, Stop, given
-from etcd_settings.cli.files import suffix_of
+from etcd_settings.cli.exits import Code, Stop
+from etcd_settings.cli.files import suffix_of, write_file
 from etcd_settings.cli.output import write, write_json
 from etcd_settings.cli.reading import read
 from etcd_settings.cli.verbs import Asked, layer_option, verb
-from etcd_settings.private_files import replace_file
-from etcd_settings.snapshot import Entry
 from etcd_settings.tree import build
 
 __all__ = ["command"]
@@ -50,16 +45,15 @@ def command(asked: Asked, *, output: str | None, form: str | None, layer: str | 
     """
     from etcd_settings.publish.exporting import export
 
-    if form and (output or asked.as_json):
+    if form and (output is not None or asked.as_json):
         raise click.UsageError("--format is for stdout; with --output the suffix says the format, and --json is JSON.")
-    suffix = suffix_of(output) if output else f".{form or ('json' if asked.as_json else 'toml')}"
+    suffix = f".{form or ('json' if asked.as_json else 'toml')}" if output is None else suffix_of(output)
     target = asked.target()
     place, whole = read(asked)
     snapshot = whole.only(layer)
-    _refuse_bytes(snapshot.values())
     if not snapshot:
         nothing = f"Nothing is under {place.title} at revision {snapshot.revision}"
-        if output:
+        if output is not None:
             raise Stop(Code.NO, f"{nothing}, so nothing was written.")
         click.echo(f"{nothing}.", err=True)
     tree = build(snapshot)
@@ -71,29 +65,8 @@ def command(asked: Asked, *, output: str | None, form: str | None, layer: str | 
     if output is None:
         click.echo(data, nl=False)
         return
-    with given():
-        replace_file(output, data, modified=time.time())
+    write_file(output, data)
     if asked.as_json:
         write_json({"file": output, "revision": snapshot.revision})
     else:
         write(f"Wrote {len(snapshot)} keys of {place.title}, at revision {snapshot.revision}, to {output}.")
-
-
-def _refuse_bytes(entries: Iterable[Entry]) -> None:
-    keys = [entry.key for entry in entries if not _is_text(entry)]
-    if keys:
-        more = f" and {len(keys) - 1} others" if keys[1:] else ""
-        raise Stop(
-            Code.NO,
-            f"{keys[0]!r}{more} cannot stand in a file, being or holding what is no UTF-8.\n"
-            "Copy them byte for byte, with `etcd-settings copy`.",
-        )
-
-
-def _is_text(entry: Entry) -> bool:
-    try:
-        entry.key.encode()
-        entry.value.decode()
-    except UnicodeError:
-        return False
-    return True

@@ -2,11 +2,11 @@
 Split a plan that one transaction cannot carry.
 
 Whoever reads meanwhile sees some parts and not others. So they are as large as etcd takes them, and a branch at the top
-is in one of them whole, if it fits into one: no reader meets a value and keys below it that contradict each other.
+is in one of them whole, if it fits into one. Of a branch that does not, what goes comes before what is new.
 
 It knows sizes. It carries nothing out.
 
-Invariant: the parts together are the plan.
+Invariant: the parts together are the plan, and at no time do keys contradict each other that did not before.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ def split(plan: Plan) -> tuple[Plan, ...]:
     Each is refused if anybody else wrote under the prefix since the part before; what was carried out before that
     stays. A new plan then has the rest.
     """
-    parts = sorted(_parts(plan.edits), key=_size, reverse=True)  # what etcd finds too large, it refuses at once
+    # What etcd finds too large, it refuses at once: then nothing was carried out yet.
+    groups = sorted(_groups(plan.edits), key=lambda group: max(map(_size, group)), reverse=True)
+    parts = [part for group in groups for part in group]
     if len(parts) < 2:
         return (plan,)
     return tuple(
@@ -58,27 +60,35 @@ def split(plan: Plan) -> tuple[Plan, ...]:
     )
 
 
-def _parts(edits: Iterable[Edit]) -> Iterator[Sequence[Edit]]:
+def _groups(edits: Iterable[Edit]) -> Iterator[Sequence[Sequence[Edit]]]:
+    """Give parts, grouped by what has to come in order: those of a large branch, and each that holds small ones."""
+    small: list[Sequence[Edit]] = []
+    for _, found in groupby(sorted(edits, key=_order), key=_branch):
+        branch = [*found]
+        if len(branch) <= MAX_CHANGES and _size(branch) <= _MAX_BYTES:
+            small.append(branch)
+        else:
+            yield [*_packed([edit] for edit in branch)]
+    yield from ([part] for part in _packed(small))
+
+
+def _packed(pieces: Iterable[Sequence[Edit]]) -> Iterator[Sequence[Edit]]:
+    """Put as many pieces into each part as go in, in their order."""
     part: list[Edit] = []
     size = 0
-    for piece in _pieces(edits):
+    for piece in pieces:
         more = _size(piece)
         if part and (len(part) + len(piece) > MAX_CHANGES or size + more > _MAX_BYTES):
             yield part
             part, size = [], 0
         part += piece
         size += more
-    yield part
+    if part:
+        yield part
 
 
-def _pieces(edits: Iterable[Edit]) -> Iterator[Sequence[Edit]]:
-    """Give what is to stay together: each branch, or each change of a branch that is too large."""
-    for _, group in groupby(sorted(edits, key=lambda edit: (_branch(edit), edit.path)), key=_branch):
-        branch = [*group]
-        if len(branch) <= MAX_CHANGES and _size(branch) <= _MAX_BYTES:
-            yield branch
-        else:
-            yield from ([edit] for edit in branch)
+def _order(edit: Edit) -> tuple[str, bool, str]:
+    return _branch(edit), edit.new is not None, edit.path
 
 
 def _branch(edit: Edit) -> str:

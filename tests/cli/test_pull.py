@@ -166,25 +166,57 @@ def test_nothing_makes_no_file(etcd_server: EtcdServer, run: Run) -> None:
     assert "Nothing is under" in shown.err
 
 
-@pytest.mark.parametrize(("key", "value"), [(b"blob", b"\xff"), (b"\xff", b"text")], ids=repr)
-def test_what_is_no_text_is_left_to_copy(etcd_server: EtcdServer, run: Run, key: bytes, value: bytes) -> None:
-    """A value or a key: it is named, no file is written."""
+@pytest.mark.parametrize(
+    ("key", "value", "form"),
+    [
+        (b"blob", b"\xff", "toml"),
+        (b"blob", b"\xff", "json"),
+        (b"\xff", b"text", "toml"),
+        (b"half.json", rb'{"\ud83d": 1}', "json"),
+        (b"blob.yaml", b"x: !!binary //4=", "toml"),
+    ],
+)
+def test_what_is_no_text_is_left_to_copy(
+    etcd_server: EtcdServer, run: Run, key: bytes, value: bytes, form: str
+) -> None:
+    """A value, a key, or what is in a document: it is named, no file is written."""
     with Client(etcd_server.url) as client:
         client.put(f"{etcd_server.prefix}a/".encode() + key, value)
-    refused = run("pull", "--output", "a.toml")
+    refused = run("pull", "--output", f"a.{form}")
 
-    assert 1 == refused.code
-    assert f"{etcd_server.prefix}a/" in refused.err
+    assert 6 == refused.code
+    assert ("blob" if b"blob" in key else "half/" if b"half" in key else "udcff") in refused.err
     assert "etcd-settings copy" in refused.err
-    assert not Path("a.toml").exists()
+    assert not Path(f"a.{form}").exists()
+
+
+def test_yaml_has_a_word_for_bytes(etcd_server: EtcdServer, run: Run) -> None:
+    """So it brings back what is no text, in keys too."""
+    with Client(etcd_server.url) as client:
+        client.put(f"{etcd_server.prefix}a/blob", b"\xff\0")
+        client.put(f"{etcd_server.prefix}a/".encode() + b"\xff", "text")
+    assert 0 == run("pull", "--output", "a.yaml").code
+    assert "already" in run("push", "a.yaml", "--prune").out
+    assert 0 == run("push", "a.yaml", "--url", f"{etcd_server.url}b/").code
+    assert (b"\xff\0", b"text") == tuple(held(etcd_server, "b/")[path].value for path in ("blob", "\udcff"))
+
+
+def test_a_file_behind_a_link_is_written_there(run: Run) -> None:
+    """The link stays."""
+    Path("link.json").symlink_to("there.json")
+
+    assert 0 == run("pull", "--output", "link.json").code
+    assert Path("link.json").is_symlink()
+    assert TREE == content("there.json")
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
         (["--output", "a.ini"], 6, "does not say how it is written"),
-        (["--output", "missing/a.toml"], 6, "No such file or directory"),
-        (["--output", "folder.toml"], 6, "Is a directory"),
+        (["--output", ""], 6, "does not say how it is written"),
+        (["--output", "missing/a.toml"], 6, "'missing/a.toml' cannot be written: No such file or directory"),
+        (["--output", "folder.toml"], 6, "'folder.toml' is there already, and is no file"),
         (["--output", "a.toml", "--format", "toml"], 2, "--format is for stdout"),
         (["--json", "--format", "toml"], 2, "--format is for stdout"),
         (["--format", "ini"], 2, "'ini' is not one of"),

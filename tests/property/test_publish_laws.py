@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from etcd_settings.fitting import load
-from etcd_settings.publish import plan
+from etcd_settings.publish import plan, splitting
 from etcd_settings.spelling import as_text, flatten
 from etcd_settings.tree import build, merge
 from tests.making import make_snapshot
@@ -55,6 +56,25 @@ def test_a_plan_leads_to_what_was_desired(values: Values, desired: dict[str, Any
     assert as_text(desired if prune else merge(build(snapshot), desired)) == as_text(build(after))
     assert () == plan(after, desired, prune=prune).edits
     assert () == plan(after, build(after), prune=True).edits
+
+
+@given(values=held_entries, desired=desired_trees, prune=st.booleans(), most=st.integers(1, 3))
+@example(values={"a": b"x"}, desired={"a": {"b": 1, "c": 2}}, prune=False, most=1)
+@example(values={"a/b": b"x", "a/c": b"x"}, desired={"a": 1}, prune=False, most=1)
+@example(values={"a.json": b"[1]"}, desired={"a": {"b": "x" * 9, "c": {}}}, prune=True, most=1)
+def test_a_tree_can_be_read_after_each_part(values: Values, desired: dict[str, Any], *, prune: bool, most: int) -> None:
+    """However small the parts are; and all together lead to what the plan leads to."""
+    snapshot = make_snapshot(values)
+    made = plan(snapshot, desired, prune=prune)
+    now = snapshot
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(splitting, "MAX_CHANGES", most)
+        parts = splitting.split(made)
+    for part in parts:
+        now = part.outcome(now)
+        build(now)
+
+    assert build(made.outcome(snapshot)) == build(now)
 
 
 @given(desired=trees())

@@ -164,3 +164,16 @@ def test_a_missing_writer_is_named(monkeypatch: pytest.MonkeyPatch, suffix: str,
         render(f"x.{suffix}", {"a": 1})
 
     assert (None, None) == (caught.value.__cause__, caught.value.__context__)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (r'{"\ud83d\ude00": "a \ud83d\ude00"}', {"\U0001f600": "a \U0001f600"}),
+        ("a: !!binary aGk=", {"a": "hi"}),
+        ("a: !!binary //4=", {"a": b"\xff\xfe"}),
+    ],
+)
+def test_yaml_gives_what_other_formats_give(text: str, value: object) -> None:
+    """One character for the pair of escapes that JSON writes, and text for bytes that are one."""
+    assert value == parse("a.yaml", make_entry("a.yaml", text))

@@ -187,3 +187,12 @@ def test_entries_are_planned_byte_for_byte() -> None:
     assert (False, True) == (kept.prunes, pruned.prunes)
     assert [PREFIX + "b"] == [entry.key for entry in pruned.unchanged]
     assert () == plan_entries(snapshot, {path: entry.value for path, entry in snapshot.items()}, prune=True).edits
+
+
+@pytest.mark.parametrize("document", [{"a.json": r'{"x": "\ud83d"}'}, {"a.toml": "x = [inf]"}], ids=repr)
+def test_a_document_without_spelling_is_in_nobodys_way(document: dict[str, str]) -> None:
+    """Nobody could write it, and whoever writes beside it, or leaves it out, need not."""
+    snapshot = make_snapshot({**document, "b": "1"})
+
+    assert ["b"] == [edit.path for edit in plan(snapshot, {"b": 2}).edits]
+    assert ["b", *document] == [edit.path for edit in plan(snapshot, {"b": 2}, prune=True).edits]
