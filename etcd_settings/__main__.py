@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+from pathlib import Path
 
 
 def main() -> None:
     """Run the command line; without the extra ``cli`` say how to get it."""
+    _prepare_streams()
     try:
         from etcd_settings.cli import cli
     except ModuleNotFoundError as e:
@@ -16,6 +20,16 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     cli(prog_name="etcd-settings")
+
+
+def _prepare_streams() -> None:
+    """Have somewhere to write to, whatever was closed, and let nothing be refused for its letters."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  # for as long as we are
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

@@ -91,7 +91,9 @@ class Snapshot(Mapping[str, Entry]):
         name = next(iter(self.layers)) if layer is None and len(self.layers) == 1 else layer
         if name is None or name not in self.layers:
             found = "None of several layers was chosen" if layer is None else f"There is no layer {layer!r}"
-            raise ConfigurationError(f"{found}: name one of {', '.join(map(repr, self.layers))}.", subject=layer)
+            known = ", ".join(map(repr, filter(None, self.layers)))
+            mend = f"name one of {known}" if known else "the source has none, so name none"
+            raise ConfigurationError(f"{found}: {mend}.", subject=layer)
         return Snapshot({name: self.layers[name]}, self.revision, self.cluster_id)
 
     def evolve(self, revision: int, changes: Mapping[str, Mapping[str, Entry | None]]) -> Snapshot:

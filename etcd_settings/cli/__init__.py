@@ -69,16 +69,16 @@ class _Verbs(click.Group):
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         try:
             return super().make_context(*args, **kwargs)
-        except click.UsageError as e:  # of the options before the verb
+        except (click.UsageError, OSError, KeyboardInterrupt) as e:  # of what stands before the verb
             _end(e, debug=False)
 
     def invoke(self, ctx: click.Context) -> None:
-        from etcd_settings.cli.verbs import debugging
-
         try:
             super().invoke(ctx)
             sys.stdout.flush()  # here, where a reader that went away is no surprise
         except (Exception, KeyboardInterrupt) as e:  # noqa: BLE001  # the one place where everything becomes an exit code
+            from etcd_settings.cli.verbs import debugging
+
             _end(e, debug=debugging(ctx))
 
 

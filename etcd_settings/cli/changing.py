@@ -18,7 +18,7 @@ import click
 
 from etcd_settings.cli.differences import differences, write_differences
 from etcd_settings.cli.exits import Code, Stop
-from etcd_settings.cli.output import write, write_json
+from etcd_settings.cli.output import read_or_not, write, write_json
 from etcd_settings.cli.verbs import Asked, Mask
 from etcd_settings.errors import MessageTooLargeError
 from etcd_settings.options import Options
@@ -114,7 +114,8 @@ def carry_out(
 
     changes = differences(plan, mask)
     if not asked.as_json:
-        write_differences(changes)
+        with read_or_not():
+            write_differences(changes)
     problems = None if judge is None else judge()
     parts = split(plan) if how.batch else (plan,)
     acts = bool(changes) and not (how.dry_run or problems)
@@ -123,16 +124,17 @@ def carry_out(
     if acts:
         have_confirmed(parts, f"{_summary(plan)} under {place.title}. Go on?", yes=how.yes)
     revision = _apply(parts, client, place.timeout) if acts else plan.revision
-    if asked.as_json:
-        told = {"applied": acts, "revision": revision, "changes": [asdict(change) for change in changes]}
-        write_json(told if problems is None else {**told, "problems": problems})
-    elif not (changes or problems):
-        write(f"{place.title} holds all of it already, at revision {revision}.")
-    elif acts:
-        how_many = f" in {len(parts)} transactions, the last" if len(parts) > 1 else ""
-        write(f"Wrote {len(plan.puts)} and deleted {len(plan.deletes)}{how_many} at revision {revision}.")
-    elif not problems:
-        write(f"Nothing was written at revision {revision}: {_summary(plan)}.")
+    with read_or_not():
+        if asked.as_json:
+            told = {"applied": acts, "revision": revision, "changes": [asdict(change) for change in changes]}
+            write_json(told if problems is None else {**told, "problems": problems})
+        elif not (changes or problems):
+            write(f"{place.title} holds all of it already, at revision {revision}.")
+        elif acts:
+            how_many = f" in {len(parts)} transactions, the last" if len(parts) > 1 else ""
+            write(f"Wrote {len(plan.puts)} and deleted {len(plan.deletes)}{how_many} at revision {revision}.")
+        elif not problems:
+            write(f"Nothing was written at revision {revision}: {_summary(plan)}.")
     if problems:
         raise Stop(Code.NO, "Nothing was written.")
 

@@ -10,12 +10,19 @@ from typing import Any
 import click
 
 from etcd_settings.cli.exits import Code, Stop
-from etcd_settings.cli.output import plain, write, write_json
+from etcd_settings.cli.output import plain, read_or_not, write, write_json
 from etcd_settings.cli.places import open_source
 from etcd_settings.cli.reading import reading
 from etcd_settings.cli.targets import import_type
 from etcd_settings.cli.verbs import Asked, verb
-from etcd_settings.errors import ConfigurationError, ConflictError, DecodeError, EtcdSettingsError, InvalidSettingsError
+from etcd_settings.errors import (
+    ConfigurationError,
+    ConflictError,
+    DecodeError,
+    EtcdSettingsError,
+    InvalidSettingsError,
+    RejectedUpdateError,
+)
 from etcd_settings.options import Options
 from etcd_settings.snapshot import Snapshot
 from etcd_settings.source import Source
@@ -46,16 +53,17 @@ def command(asked: Asked, target: str) -> None:
     kind = import_type(target)
     config: dict[str, Any] = getattr(kind, "model_config", {})
     own_url = config.get("etcd_url")
-    if not asked.url and not os.environ.get("ETCD_SETTINGS_URL") and isinstance(own_url, str):
+    if asked.url is None and not os.environ.get("ETCD_SETTINGS_URL") and isinstance(own_url, str):
         asked = replace(asked, url=own_url)
     place = _layered(asked.place(), kind)
     with reading(place), open_source(place) as source:
         revision = source.snapshot().revision
         problems = judge(kind, source)
-    if asked.as_json:
-        write_json({"valid": not problems, "revision": revision, "problems": problems})
-    else:
-        write_problems(problems, f"{place.title} at revision {revision}", target)
+    with read_or_not():
+        if asked.as_json:
+            write_json({"valid": not problems, "revision": revision, "problems": problems})
+        else:
+            write_problems(problems, f"{place.title} at revision {revision}", target)
     if problems:
         raise Stop(Code.NO)
 
@@ -77,7 +85,7 @@ def judge(kind: Any, source: Source) -> list[dict[str, Any]]:
             _problem(".".join(map(str, one["loc"])), one["type"], one["msg"], one.get("keys", ()))
             for one in error.errors
         ]
-    return [_problem("", type(one).__name__, str(one), _keys(one)) for one in error.problems]
+    return [_problem("", type(one).__name__, _message(one), _keys(one)) for one in error.problems]
 
 
 def judge_outcome(kind: Any, place: Options, outcome: Snapshot) -> list[dict[str, Any]]:
@@ -124,6 +132,11 @@ def _keys(error: EtcdSettingsError) -> list[str]:
         case DecodeError():
             return [error.key]
     return []
+
+
+def _message(error: EtcdSettingsError) -> str:
+    """Say what is wrong. A `RejectedUpdateError` speaks of a Live, and there is none here."""
+    return error.reason.replace("the factory", "the class", 1) if isinstance(error, RejectedUpdateError) else str(error)
 
 
 def _problem(path: str, kind: str, message: str, keys: Any) -> dict[str, Any]:

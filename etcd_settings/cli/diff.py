@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-import click
-
 from etcd_settings.cli.differences import differences, write_differences
 from etcd_settings.cli.exits import Code, Stop
-from etcd_settings.cli.files import read_file
-from etcd_settings.cli.output import write, write_json
+from etcd_settings.cli.files import file_argument, read_file
+from etcd_settings.cli.output import read_or_not, write, write_json
 from etcd_settings.cli.reading import read
 from etcd_settings.cli.verbs import Asked, layer_option, verb
 
@@ -26,11 +24,11 @@ __all__ = ["command"]
     etcd-settings diff settings.toml && echo nothing to push
     """,
 )
-@click.argument("file")
+@file_argument
 @layer_option
-def command(asked: Asked, file: str, *, layer: str | None) -> None:
+def command(asked: Asked, file: str, form: str | None, *, layer: str | None) -> None:
     """
-    Tell where etcd differs from the settings in FILE (TOML, JSON, YAML); the exit code is 1 if it does.
+    Tell where etcd differs from the settings in FILE (TOML, JSON, YAML; - is stdin); the exit code is 1 if it does.
 
     Each line is what `push --prune` would do: + a key that only the file has, ~ one with another value, - one that only
     etcd has. Values that are spelled in another way and mean the same are equal.
@@ -40,14 +38,15 @@ def command(asked: Asked, file: str, *, layer: str | None) -> None:
     """
     from etcd_settings.publish import plan  # 45 ms of HTTP/2 and protobuf
 
-    desired, mask = read_file(file), asked.mask()
+    desired, mask = read_file(file, form), asked.mask()
     place, snapshot = read(asked)
     changes = differences(plan(snapshot, desired, prune=True, layer=layer), mask)
-    if asked.as_json:
-        shown = [asdict(change) for change in changes]
-        write_json({"different": bool(changes), "revision": snapshot.revision, "changes": shown})
-    else:
-        write_differences(changes)
+    with read_or_not():
+        if asked.as_json:
+            shown = [asdict(change) for change in changes]
+            write_json({"different": bool(changes), "revision": snapshot.revision, "changes": shown})
+        else:
+            write_differences(changes)
     if changes:
         raise Stop(Code.NO)
     if not asked.as_json:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["Difference", "differences", "write_differences"]
 
 
+_LONGEST = 4_000
+"""Characters of a value that are shown to people; JSON has all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One key that would change, as ``--json`` shows it; what is not there is None."""
@@ -39,12 +43,17 @@ def write_differences(found: list[Difference]) -> None:
     shown = console() if found and on_terminal() else None
     for one in found:
         sign, colour = SIGNS[one.kind]
-        values = [spelled(value) for value in (one.old, one.new) if value is not None]
+        values = [_clipped(spelled(value)) for value in (one.old, one.new) if value is not None]
         line = f"{sign} {plain(one.path)} = {' -> '.join(values)}"
         if shown is None:
             write(line)
         else:
             shown.print(line, style=colour)
+
+
+def _clipped(text: str) -> str:
+    """Give what is enough to know a value by; a certificate fits."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} characters)"
 
 
 def _difference(edit: Edit, mask: Mask) -> Difference:

@@ -13,13 +13,13 @@ from __future__ import annotations
 import enum
 import errno
 import os
-import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from traceback import walk_tb
 
 import click
 
+from etcd_settings.cli.output import hush
 from etcd_settings.errors import (
     AuthenticationError,
     ClosedError,
@@ -134,13 +134,6 @@ def ending(error: BaseException, *, debug: bool) -> int:
     return code
 
 
-def hush() -> None:
-    """Send to nowhere what is still to be written to stdout: its reader is gone, and Python would complain at exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
-
-
 def _verdict(error: BaseException) -> tuple[int, list[str]]:
     match error:
         case Stop(code=code):
@@ -163,6 +156,8 @@ def _verdict(error: BaseException) -> tuple[int, list[str]]:
             return Code.UNUSABLE, _said(f"This takes the package {error.name!r}. {mend}")
         case RecursionError():
             return Code.UNUSABLE, _said("The settings are nested too deeply.")
+        case MemoryError():
+            return Code.UNUSABLE, _said("The settings are too large for the memory of this machine.")
         case OSError() if error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EACCES, errno.ENOENT):
             return Code.UNUSABLE, _said(f"{error.strerror}.")
     problem = f"This is a bug of etcd-settings ({type(error).__name__}). Please report it, with what --debug shows."

@@ -7,10 +7,14 @@ keys, the plan says.
 
 from __future__ import annotations
 
+import sys
 import time
 from codecs import BOM_UTF8
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import click
 
 from etcd_settings.cli.exits import Code, Stop, given
 from etcd_settings.documents import SUFFIXES, parse, split_suffix
@@ -18,20 +22,39 @@ from etcd_settings.entries import Entry
 from etcd_settings.errors import DecodeError
 from etcd_settings.private_files import replace_file
 
-__all__ = ["read_file", "suffix_of", "write_file"]
+__all__ = ["FORMATS", "file_argument", "read_file", "suffix_of", "write_file"]
+
+FORMATS = ["toml", "json", "yaml"]
 
 
-def read_file(file: str) -> dict[str, Any]:
+def file_argument(function: Callable[..., None]) -> Callable[..., None]:
+    """Let a verb take ``FILE``, and ``--format`` where its name does not tell how it is written."""
+    option = click.option(
+        "--format",
+        "form",
+        metavar="FORMAT",
+        type=click.Choice(FORMATS),
+        help="How FILE is written, if its suffix does not say: toml, json or yaml.",
+    )
+    return click.argument("file")(option(function))
+
+
+def read_file(file: str, form: str | None = None) -> dict[str, Any]:
     """
-    Give the tree in a file whose suffix says how it is written.
+    Give the tree in a file.
+
+    Args:
+        file: The file; ``-`` means stdin.
+
+        form: How it is written; None means that its suffix says so.
 
     Raises:
         Stop: It cannot be read or understood, or holds no table.
     """
-    suffix_of(file)
+    suffix = f".{form}" if form else suffix_of(file)
     with given():
-        data = Path(file).read_bytes().removeprefix(BOM_UTF8)  # some editors begin every file with it
-        tree, problem = _parsed(file, data)
+        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        tree, problem = _parsed(file, suffix, data.removeprefix(BOM_UTF8))  # some editors begin every file with it
     if problem:
         raise Stop(Code.UNUSABLE, problem)
     if tree is None:  # an empty YAML file
@@ -50,8 +73,8 @@ def suffix_of(file: str) -> str:
     """
     suffix = split_suffix(file)[1]
     if not suffix:
-        suffixes = ", ".join(SUFFIXES)
-        raise Stop(Code.UNUSABLE, f"{file!r} does not say how it is written. Give it one of the suffixes {suffixes}.")
+        mend = f"Give it one of the suffixes {', '.join(SUFFIXES)}, or say --format."
+        raise Stop(Code.UNUSABLE, f"{file!r} does not say how it is written. {mend}")
     return suffix
 
 
@@ -71,9 +94,9 @@ def write_file(file: str, data: bytes) -> None:
         raise Stop(Code.UNUSABLE, f"{file!r} cannot be written: {e.strerror or type(e).__name__}.") from e
 
 
-def _parsed(file: str, data: bytes) -> tuple[Any, str]:
+def _parsed(file: str, suffix: str, data: bytes) -> tuple[Any, str]:
     """Give the tree, and what is wrong with the text."""
     try:
-        return parse(file, Entry(file, data)), ""
+        return parse(suffix, Entry(file, data)), ""
     except DecodeError as e:
         return None, f"{file!r} is not valid {e.expected}{f' ({e.position})' if e.position else ''}. Mend it there."

@@ -9,7 +9,10 @@ from __future__ import annotations
 import base64
 import json
 import math
+import os
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from etcd_settings.documents import controls_escaped
@@ -17,7 +20,7 @@ from etcd_settings.documents import controls_escaped
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["SIGNS", "console", "on_terminal", "plain", "spelled", "write", "write_json"]
+__all__ = ["SIGNS", "console", "hush", "on_terminal", "plain", "read_or_not", "spelled", "write", "write_json"]
 
 SIGNS = {"create": ("+", "green"), "put": ("~", "yellow"), "delete": ("-", "red")}
 """The sign and the colour of each kind of change."""
@@ -37,9 +40,24 @@ def console() -> Console:
 
 def write(text: str) -> None:
     """Write a line, or several, to stdout, at once."""
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
+
+
+@contextmanager
+def read_or_not() -> Generator[None]:
+    """Let the block, which only writes to stdout, end where its reader went away: there is more to do than to tell."""
+    try:
+        yield
+    except BrokenPipeError:
+        hush()
+
+
+def hush() -> None:
+    """Send to nowhere what is still to be written to stdout: its reader is gone, and Python would complain at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def write_json(value: Any, *, compact: bool = False) -> None:

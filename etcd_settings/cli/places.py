@@ -57,11 +57,12 @@ def find_place(
         ConfigurationError: What says so cannot be used.
     """
     environ = os.environ if environ is None else environ
-    url = url or environ.get("ETCD_SETTINGS_URL")
-    location = _from_etcdctl(environ) if not url else parse_url(url)
+    if url is None:  # an empty one is a mistake, and must not mean another place
+        url = environ.get("ETCD_SETTINGS_URL") or None
+    location = _from_etcdctl(environ) if url is None else parse_url(url)
     if prefix is not None:
         location = _with_prefix(location, prefix)
-    elif not url and needs_prefix:
+    elif url is None and needs_prefix:
         raise click.UsageError("Nothing says under which prefix the settings are. Give --prefix /config/app/.")
     if location.is_etcd:
         location = _with_user(_with_certificates(location, environ), environ)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from etcd_settings.cli.exits import Code, Stop
-from etcd_settings.cli.files import suffix_of, write_file
+from etcd_settings.cli.files import FORMATS, suffix_of, write_file
 from etcd_settings.cli.output import write, write_json
 from etcd_settings.cli.reading import read
 from etcd_settings.cli.verbs import Asked, layer_option, verb
+from etcd_settings.errors import ConfigurationError
+from etcd_settings.spelling import flatten
 from etcd_settings.tree import build
 
 __all__ = ["command"]
@@ -28,7 +32,7 @@ __all__ = ["command"]
     "--format",
     "form",
     metavar="FORMAT",
-    type=click.Choice(["toml", "json", "yaml"]),
+    type=click.Choice(FORMATS),
     help="Write to stdout, as toml, json or yaml.",
 )
 @click.option("--model", metavar="MODULE:CLASS", help="A settings class: what it does not want as text gets its type.")
@@ -62,6 +66,7 @@ def command(asked: Asked, *, output: str | None, form: str | None, layer: str | 
 
         tree = typed(tree, target)
     data = export(tree, suffix).encode()
+    _warn_of_names(tree)
     if output is None:
         click.echo(data, nl=False)
         return
@@ -70,3 +75,11 @@ def command(asked: Asked, *, output: str | None, form: str | None, layer: str | 
         write_json({"file": output, "revision": snapshot.revision})
     else:
         write(f"Wrote {len(snapshot)} keys of {place.title}, at revision {snapshot.revision}, to {output}.")
+
+
+def _warn_of_names(tree: dict[str, Any]) -> None:
+    """Say that documents hold names that no key could have, so that the file is of use only where they are."""
+    try:
+        flatten(tree)
+    except ConfigurationError as e:
+        click.echo(f"Pushed elsewhere, this will be refused: {e.problems[0]}", err=True)

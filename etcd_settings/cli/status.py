@@ -121,7 +121,9 @@ def _draw(cells: list[list[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*_COLUMNS, box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in _COLUMNS:
+        table.add_column(column, overflow="fold")
     for endpoint, state, *others in cells:
         table.add_row(Text(endpoint, "cyan"), Text(state, "green" if state == "healthy" else "red"), *others)
     console().print(table)

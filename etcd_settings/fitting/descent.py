@@ -7,7 +7,7 @@ numbers where etcd has texts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -18,7 +18,7 @@ from etcd_settings.masking import is_secret_name
 from etcd_settings.nodes import Tree
 from etcd_settings.spelling import unspell
 
-__all__ = ["Spot", "spot_for", "typed"]
+__all__ = ["Spot", "nulls_as_text", "spot_for", "typed"]
 
 
 def spot_for(kind: Any) -> Spot:
@@ -40,6 +40,21 @@ def typed(tree: Tree, kind: Any) -> Tree:
     """Give *tree* with numbers, booleans, null and lists where a type has no use for the texts that spell them."""
     found: Tree = _typed(tree, spot_for(kind))
     return found
+
+
+def nulls_as_text(tree: Mapping[str, Any], kind: Any) -> list[str]:
+    """Give the paths at which *tree* holds null, and a type would take the text that etcd holds for it as a text."""
+    return [*_nulls_as_text(tree, spot_for(kind), "")]
+
+
+def _nulls_as_text(value: Any, spot: Spot | None, path: str) -> Iterator[str]:
+    if spot is None:
+        return
+    if value is None and spot.keeps("null"):
+        yield path
+    elif isinstance(value, Mapping):
+        for name, child in value.items():
+            yield from _nulls_as_text(child, spot.below(name), f"{path}/{name}" if path else name)
 
 
 def _typed(value: Any, spot: Spot | None) -> Any:

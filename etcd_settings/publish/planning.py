@@ -9,7 +9,7 @@ Invariant: a plan of what etcd holds already is empty, and no part of a plan sho
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -64,6 +64,8 @@ class Plan:
 
         prunes: Whether whatever the tree lacks is deleted.
 
+        replaced: The paths of branches that a single value takes the place of, and all that is in them.
+
         is_part: Whether it is a part of a plan that was split.
     """
 
@@ -74,6 +76,7 @@ class Plan:
     deletes: tuple[Edit, ...]
     unchanged: tuple[Entry, ...]
     prunes: bool
+    replaced: tuple[str, ...] = ()
     is_part: bool = False
 
     @property
@@ -122,7 +125,8 @@ def plan(snapshot: Snapshot, desired: Mapping[str, Any], *, prune: bool = False,
     values = lay_out(wanted if prune else merge(now, wanted), entries, now, root)
     placed = set(root.paths())  # not the directory markers
     named = placed if prune else root.named_by(wanted)
-    return _plan(snapshot, values, doomed=placed - values.keys(), named=set(named), prunes=prune)
+    made = _plan(snapshot, values, doomed=placed - values.keys(), named=set(named), prunes=prune)
+    return replace(made, replaced=tuple(_replaced(now, wanted, "")))
 
 
 def plan_entries(
@@ -168,6 +172,15 @@ def _plan(
         ),
         prunes=prunes,
     )
+
+
+def _replaced(now: Tree, wanted: Tree, above: str) -> Iterator[str]:
+    for name, value in wanted.items():
+        before = now.get(name)
+        if isinstance(before, dict) and not isinstance(value, dict) and before:
+            yield f"{above}{name}"
+        elif isinstance(before, dict) and isinstance(value, dict):
+            yield from _replaced(before, value, f"{above}{name}/")
 
 
 def _holds(entries: Mapping[str, Entry], path: str, value: bytes) -> bool:

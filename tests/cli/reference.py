@@ -37,8 +37,9 @@ In this order, the first that there is:
 
 What a URL lacks, etcdctl's own variables fill in: `ETCDCTL_USER` and `ETCDCTL_PASSWORD`, and for TLS `ETCDCTL_CACERT`,
 `ETCDCTL_CERT` and `ETCDCTL_KEY`. A password may also be in `$ETCD_SETTINGS_PASSWORD`, or in the file that
-`$ETCD_SETTINGS_PASSWORD_FILE` names. See [](urls.md) for URLs; verbs that only read take `file://` ones as well. What a
-URL says of `last_good` and `required` does not count here: a command shows what is there now, or fails.
+`$ETCD_SETTINGS_PASSWORD_FILE` names. See [](urls.md) for URLs; `show`, `get`, `explain`, `check`, `diff`, `pull` and
+`watch` take `file://` ones as well. What a URL says of `last_good` and `required` does not count here: a command shows
+what is there now, or fails.
 
 ## What is shown
 

@@ -130,7 +130,7 @@ def test_a_batch_copies_what_one_transaction_cannot(etcd_server: EtcdServer, src
 
     assert (6, 0) == (refused.code, done.code)
     assert "--batch" in refused.err
-    assert "2 transactions" in done.err
+    assert "3 transactions" in done.err
     assert KEYS | many == held(etcd_server, "dst/")
 
 

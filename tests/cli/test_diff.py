@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from etcd_settings.etcd import Client
 from etcd_settings.masking import MASK
 from etcd_settings.testing import EtcdServer
 from tests.cli.conftest import Run
-from tests.cli.terminals import on_terminal, piped
+from tests.cli.terminals import PROGRAM, on_terminal, piped
 
 HELD = {"level": "info", "beta": "True", "db.json": '{"host": "pg1", "port": 5432}', "db/password": "correct horse"}
 SAME = """
@@ -119,3 +121,11 @@ def test_two_files_are_compared_too(run: Run) -> None:
     assert 0 == run("diff", "file.yaml", "--url", url).code
     differs = run("diff", "same.toml", "--url", url)
     assert (1, [f"+ db/password = {MASK}"]) == (differs.code, differs.out.splitlines())
+
+
+def test_the_code_is_the_answer_though_nobody_reads() -> None:
+    """A reader that went away makes nothing equal."""
+    command = f"({shlex.join([*PROGRAM, 'diff', 'other.toml'])}; echo $? >code) | true"
+    subprocess.run(command, shell=True, check=False, timeout=60)
+
+    assert "1\n" == Path("code").read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from etcd_settings import __version__
 from etcd_settings.cli import cli
 from etcd_settings.cli.exits import CODES
 from tests.cli.conftest import Run
+from tests.cli.terminals import PROGRAM
 
 VERBS = cli.list_commands(cli.make_context("etcd-settings", [], resilient_parsing=True))
 HEAVY = {"google.protobuf", "h2", "pydantic", "rich", "yaml"}
@@ -90,3 +92,12 @@ def test_shells_can_complete(shell: str) -> None:
 
     assert "_ETCD_SETTINGS_COMPLETE" in script.stdout
     assert "demo" in found.stdout
+
+
+@pytest.mark.parametrize("argument", ["--help", "--version"])
+def test_a_full_disk_is_one_line(argument: str) -> None:
+    """No traceback."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*PROGRAM, argument], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert (6, "Error: No space left on device.\n") == (done.returncode, done.stderr)

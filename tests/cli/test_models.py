@@ -137,7 +137,8 @@ def test_what_a_validator_raises_is_told_without_the_value(etcd_server: EtcdServ
     done = run("check", "shop_models:Raising", "--url", etcd_server.url)
 
     assert (1, "") == (done.code, done.err)
-    assert "RuntimeError" in done.out
+    assert "the class raised RuntimeError" in done.out
+    assert "last good" not in done.out
     assert "wrong horse" not in done.out
 
 

@@ -190,6 +190,16 @@ def test_what_is_no_text_is_left_to_copy(
     assert not Path(f"a.{form}").exists()
 
 
+def test_names_that_are_no_keys_are_told(etcd_server: EtcdServer, run: Run) -> None:
+    """A document may have them; where it is, pushing the file changes nothing."""
+    etcd_server.put(f"{etcd_server.prefix}a/paths.json", '{"/health": 1}')
+    done = run("pull", "--output", "a.json")
+
+    assert 0 == done.code
+    assert "Pushed elsewhere, this will be refused: 'paths//health'" in done.err
+    assert "already" in run("push", "a.json", "--prune").out
+
+
 def test_yaml_has_a_word_for_bytes(etcd_server: EtcdServer, run: Run) -> None:
     """So it brings back what is no text, in keys too."""
     with Client(etcd_server.url) as client:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +20,7 @@ from etcd_settings.source import Source
 from etcd_settings.testing import EtcdServer
 from etcd_settings.testing.ports import free_port
 from tests.cli.conftest import Run
-from tests.cli.terminals import on_terminal, piped
+from tests.cli.terminals import PROGRAM, on_terminal, piped
 
 SECRET = "correct horse"
 FILE = f"""
@@ -36,7 +38,7 @@ TREE = {
     "db": {"host": "pg1", "port": "5432", "password": SECRET},
 }
 MODELS = """
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from etcd_settings.integrations.pydantic_settings import EtcdBaseSettings, EtcdSettingsConfigDict
 
 class Database(BaseModel):
@@ -44,6 +46,13 @@ class Database(BaseModel):
 
 class Settings(BaseModel):
     db: Database
+
+class Pins(BaseModel):
+    pin: SecretStr
+
+class Optional(BaseModel):
+    proxy: str | None
+    port: int | None
 
 class Layered(EtcdBaseSettings):
     model_config = EtcdSettingsConfigDict(etcd_layers=["common/", "orders/"])
@@ -334,3 +343,85 @@ def test_a_batch_shows_progress_on_a_terminal(etcd_server: EtcdServer) -> None:
     Path("large.json").write_text(json.dumps({name: name * 900_000 for name in "cd"}))
     done = piped("push", "large.json", "--batch")
     assert (0, False) == (done.returncode, "Writing" in done.stdout + done.stderr)
+
+
+@pytest.mark.parametrize("content", ["", "{}"])
+def test_an_empty_file_does_not_prune_everything(etcd_server: EtcdServer, run: Run, content: str) -> None:
+    """It is far more often a slip: code 1, with the way to do it if it is meant. Without ``--prune`` it is harmless."""
+    etcd_server.put(f"{etcd_server.prefix}level", "info")
+    Path("empty.yaml").write_text(content)
+    refused = run("push", "empty.yaml", "--prune")
+
+    assert (1, "", {"level": "info"}) == (refused.code, refused.out, held(etcd_server))
+    assert "all 1 keys would go" in refused.err
+    assert 0 == run("push", "empty.yaml").code
+
+
+def test_a_table_that_lost_its_lines_takes_nothing_away(etcd_server: EtcdServer, run: Run) -> None:
+    """In YAML it is null then. What it held goes with ``--prune`` alone; a value may become a table as ever."""
+    run("push", "a.toml")
+    Path("lost.yaml").write_text("db:\n#  host: pg1\nlevel: {deep: 1}\n")
+    refused = run("push", "lost.yaml")
+
+    assert (1, TREE) == (refused.code, held(etcd_server))
+    assert "'db' is a single value in the file" in refused.err
+    assert "--prune" in refused.err
+    Path("lost.yaml").write_text("level: {deep: 1}\n")
+    assert 0 == run("push", "lost.yaml").code
+    assert {**TREE, "level": {"deep": "1"}} == held(etcd_server)
+    Path("lost.yaml").write_text("db:\n")
+    assert 0 == run("push", "lost.yaml", "--prune").code
+    assert {"db": "null"} == held(etcd_server)
+
+
+def test_what_the_class_holds_secret_is_masked(run: Run) -> None:
+    """Also if the class is there to judge."""
+    Path("pins.json").write_text(json.dumps({"pin": SECRET}))
+    shown = run("push", "pins.json", "--validate", "shop_pushed:Pins", "--dry-run")
+
+    assert 0 == shown.code
+    assert f"+ pin = {MASK}" in shown.out
+
+
+def test_a_null_that_would_be_read_as_a_text_is_told(etcd_server: EtcdServer, run: Run) -> None:
+    """Etcd holds texts; where the class wants a number or none, null is null."""
+    Path("nulls.json").write_text('{"proxy": null, "port": null}')
+    done = run("push", "nulls.json", "--validate", "shop_pushed:Optional")
+
+    assert (0, {"proxy": "null", "port": "null"}) == (done.code, held(etcd_server))
+    assert ["'proxy' is null in the file"] == [line.partition(".")[0] for line in done.err.splitlines()]
+
+
+def test_an_empty_url_is_no_other_place(etcd_server: EtcdServer, run: Run) -> None:
+    """Some variable was not set: the environment's place is not the one that was meant."""
+    done = run("push", "a.toml", "--url", "")
+
+    assert (6, {}) == (done.code, held(etcd_server))
+
+
+def test_it_writes_though_nobody_reads_what_it_says(etcd_server: EtcdServer) -> None:
+    """As with ``| true``; and with a stdout that is closed, or takes no letter but ASCII."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([*PROGRAM, "push", "a.toml"], stdout=writer, stderr=subprocess.PIPE, check=False, timeout=60)
+    os.close(writer)
+
+    assert (0, b"", TREE) == (done.returncode, done.stderr, held(etcd_server))
+    Path("b.json").write_text('{"level": "é"}')
+    closed = subprocess.run(["sh", "-c", f"{sys.executable} -m etcd_settings push b.json >&-"], check=False, timeout=60)
+    assert (0, "é") == (closed.returncode, held(etcd_server)["level"])
+    Path("b.json").write_text('{"level": "ü"}')
+    code, shown = on_terminal("push", "b.json", "--yes", PYTHONIOENCODING="ascii")
+    assert (0, "ü") == (code, held(etcd_server)["level"])
+    assert r"\xe9 -> \xfc" in shown
+
+
+def test_stdin_is_a_file_too(etcd_server: EtcdServer) -> None:
+    """Its format is said; nobody is asked, since the answer would come from there."""
+    done = piped("push", "-", "--format", "toml", input=FILE)
+    unclear = piped("push", "-", input=FILE)
+    same = piped("diff", "-", "--format", "toml", input=FILE)
+
+    assert (0, 6, 0) == (done.returncode, unclear.returncode, same.returncode)
+    assert "--format" in unclear.stderr
+    assert TREE == held(etcd_server)
