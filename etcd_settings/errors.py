@@ -23,6 +23,7 @@ __all__ = [
     "DecodeError",
     "EtcdSettingsError",
     "InvalidSettingsError",
+    "LeaseLostError",
     "MessageTooLargeError",
     "NotStartedError",
     "PermissionDeniedError",
@@ -311,6 +312,23 @@ class TooManyChangesError(EtcdSettingsError):
         super().__init__(
             f"{count} keys would change, and one transaction carries {limit}, so nothing was written. "
             f"Write it in parts (push --batch, publish.split), or hold a branch as one document, such as database.json."
+        )
+
+
+class LeaseLostError(EtcdSettingsError):
+    """
+    There is no such lease (any more), and its keys are deleted.
+
+    Attributes:
+        lease: Its id; None if a transaction used several.
+    """
+
+    def __init__(self, lease: int | None = None) -> None:
+        self.lease = lease
+        which = "such lease" if lease is None else f"lease {lease:x}"
+        super().__init__(
+            f"Etcd knows no {which} (any more): it was not kept alive for its ttl, or was revoked, and its keys are "
+            f"deleted. Take a new one, and write them again."
         )
 
 

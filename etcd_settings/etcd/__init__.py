@@ -3,6 +3,7 @@
 from etcd_settings.etcd.administration import Alarm, Member, MemberStatus
 from etcd_settings.etcd.client import Client
 from etcd_settings.etcd.feed import Batch, Event
+from etcd_settings.etcd.lease import Lease, Lost
 from etcd_settings.etcd.requests import Compare, Delete, Get, Put, Txn, TxnResult
 from etcd_settings.etcd.watch import Watch
 
@@ -14,6 +15,8 @@ __all__ = [
     "Delete",
     "Event",
     "Get",
+    "Lease",
+    "Lost",
     "Member",
     "MemberStatus",
     "Put",

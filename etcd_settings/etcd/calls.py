@@ -18,6 +18,7 @@ from etcd_settings.errors import (
     AuthenticationError,
     CompactedError,
     EtcdSettingsError,
+    LeaseLostError,
     MessageTooLargeError,
     PermissionDeniedError,
     RequestError,
@@ -38,19 +39,25 @@ class Purpose:
     What a call is for, so that errors can tell.
 
     Args:
-        access: ``"read"`` or ``"write"``.
+        access: ``"read"``, ``"write"`` or ``"readwrite"``.
 
         key: The key or prefix that it touches.
 
         is_prefix: Whether *key* is a prefix.
 
         action: What is being done, if that is not about a key.
+
+        lease: The lease that it uses, if any.
+
+        repeatable: Whether doing it twice is as good as doing it once, though it writes.
     """
 
     access: str
     key: bytes
     is_prefix: bool = False
     action: str = ""
+    lease: int | None = None
+    repeatable: bool = False
 
     def __str__(self) -> str:
         return self.action or f"{'reading' if self.access == 'read' else 'writing'} {decode_key(self.key)!r}"
@@ -94,7 +101,7 @@ class Calls:
 
             answer_class: The name of the message to expect.
 
-            purpose: What it is for. Only reads are repeated freely.
+            purpose: What it is for. Only reads, and what is said to be repeatable, are repeated freely.
 
             deadline: When to give up, on `time.monotonic`'s clock.
 
@@ -136,7 +143,7 @@ class Calls:
                     request,
                     metadata=metadata,
                     deadline=deadline,
-                    mutation=purpose.access == "write",
+                    mutation=purpose.access != "read" and not purpose.repeatable,
                     action=str(purpose),
                 )
             except StatusReceived as e:
@@ -164,6 +171,8 @@ def problem(refusal: StatusReceived, purpose: Purpose, *, user: str | None) -> E
             return AuthenticationError(endpoint=endpoint, user=user)
         case Status.OUT_OF_RANGE if "compacted" in reason:
             return CompactedError()
+        case Status.NOT_FOUND if "lease not found" in reason:
+            return LeaseLostError(purpose.lease)
         case Status.INVALID_ARGUMENT | Status.RESOURCE_EXHAUSTED if "larger" in reason or "too large" in reason:
             return MessageTooLargeError("request")
     return RequestError(endpoint=endpoint, status=refusal.status.name, reason=reason)

@@ -7,6 +7,7 @@ else.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -16,6 +17,7 @@ from etcd_settings.etcd import administration
 from etcd_settings.etcd.administration import Alarm, Member, MemberStatus
 from etcd_settings.etcd.calls import Calls, Purpose
 from etcd_settings.etcd.feed import Feed
+from etcd_settings.etcd.lease import Lease
 from etcd_settings.etcd.messages import message
 from etcd_settings.etcd.reading import read
 from etcd_settings.etcd.requests import Compare, Get, Request, Txn, TxnResult, span
@@ -40,6 +42,7 @@ class Client:
     def __init__(self, where: str | Connection) -> None:
         self.connection = Connection.from_url(where) if isinstance(where, str) else where
         self._calls = Calls(self.connection)
+        self._leases: weakref.WeakSet[Lease] = weakref.WeakSet()
 
     @property
     def endpoint(self) -> str | None:
@@ -86,9 +89,24 @@ class Client:
     def put(
         self, key: str | bytes, value: str | bytes, *, lease: int | None = None, timeout: float | None = None
     ) -> int:
-        """Write one key; returns the revision that did it."""
+        """
+        Write one key; returns the revision that did it.
+
+        Args:
+            key: The key.
+
+            value: The value.
+
+            lease: The id of a lease with which the key goes; without one it stays.
+
+            timeout: Seconds for the whole call; None takes the connection's.
+
+        Raises:
+            LeaseLostError: There is no such lease any more.
+        """
         fields = {"key": encode_key(key), "value": encode_key(value), "lease": lease or 0}
-        revision: int = self._kv("Put", fields, Purpose("write", encode_key(key)), timeout).header.revision
+        purpose = Purpose("write", encode_key(key), lease=lease)
+        revision: int = self._kv("Put", fields, purpose, timeout).header.revision
         return revision
 
     def delete(self, key: str | bytes, *, timeout: float | None = None) -> int:
@@ -168,6 +186,23 @@ class Client:
         feeds = [_feed(prefix, after, prefix=True) for prefix in prefixes]
         return Watch(self._calls, feeds, purpose, cluster_id=cluster_id or None, on_connection=on_connection)
 
+    def lease(self, ttl: int, *, timeout: float | None = None) -> Lease:
+        """
+        Take a lease, and keep it alive until it is closed: ``with client.lease(10) as lease: …``.
+
+        It costs a daemon thread, and a request every third of the ttl. It outlives failovers and elections that are
+        shorter than the ttl.
+
+        Args:
+            ttl: For how many seconds etcd shall keep it after it last heard of us, 1 at least. Short ones notice soon
+                that we are gone, and long ones survive long outages.
+
+            timeout: Seconds for the whole call; None takes the connection's.
+        """
+        lease = Lease(self._calls, ttl, timeout=timeout)
+        self._leases.add(lease)
+        return lease
+
     def members(self, *, timeout: float | None = None) -> tuple[Member, ...]:
         """Give the members of the cluster, by name; asks a quorum."""
         return administration.members(self._calls, timeout)
@@ -194,7 +229,13 @@ class Client:
         return administration.health(self.connection, self._endpoints(timeout), timeout)
 
     def close(self) -> None:
-        """Drop all connections; calls under way end with a `ClosedError`."""
+        """
+        Drop all connections; calls under way end with a `ClosedError`.
+
+        Leases that are still open are left to run out, and are lost.
+        """
+        for lease in list(self._leases):
+            lease.abandon()
         self._calls.close()
 
     def __enter__(self) -> Self:

@@ -137,6 +137,29 @@ message WatchResponse {
   repeated Event events = 11;
 }
 
+message LeaseGrantRequest {
+  int64 TTL = 1;                        // seconds
+}
+message LeaseGrantResponse {
+  ResponseHeader header = 1;
+  int64 ID = 2;
+  int64 TTL = 3;
+}
+message LeaseKeepAliveRequest {
+  int64 ID = 1;
+}
+message LeaseKeepAliveResponse {
+  ResponseHeader header = 1;
+  int64 ID = 2;
+  int64 TTL = 3;                        // 0 if there is no such lease any more
+}
+message LeaseRevokeRequest {
+  int64 ID = 1;
+}
+message LeaseRevokeResponse {
+  ResponseHeader header = 1;
+}
+
 message Member {
   uint64 ID = 1;
   string name = 2;

@@ -18,6 +18,7 @@ from etcd_settings.errors import (
     DecodeError,
     EtcdSettingsError,
     InvalidSettingsError,
+    LeaseLostError,
     MessageTooLargeError,
     NotStartedError,
     PermissionDeniedError,
@@ -116,6 +117,12 @@ EXAMPLES = [
         {"count": 5000, "limit": 4096},
         "5000 keys would change, and one transaction carries 4096, so nothing was written. Write it in parts",
     ),
+    (
+        LeaseLostError(26),
+        {"lease": 26},
+        "no lease 1a (any more): it was not kept alive for its ttl, or was revoked, and",
+    ),
+    (LeaseLostError(), {"lease": None}, "Etcd knows no such lease (any more)"),
     (ClosedError("Source"), {"what": "Source"}, "This Source is closed. Make a new one"),
     (NotStartedError("Live"), {"what": "Live"}, "This Live has not been started. Call start() first"),
 ]

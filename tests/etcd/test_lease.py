@@ -1,0 +1,234 @@
+"""A lease lives while we keep it alive, dies when we do not, and is never believed in for longer than etcd does."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from etcd_settings import Connection
+from etcd_settings.errors import ClosedError, ConfigurationError, LeaseLostError, RequestError, UnavailableError
+from etcd_settings.etcd import Client, Lease
+from etcd_settings.testing import EtcdCluster, EtcdServer, Member
+from tests.etcd.test_processes import check, in_child, run, statuses
+
+KEY = "/config/app/a"
+TTL = 3
+"""Seconds; etcd grants 2 at least."""
+
+Eventually = Callable[[Callable[[], object]], None]
+
+
+@pytest.fixture
+def client(etcd_server: EtcdServer) -> Iterator[Client]:
+    with Client(etcd_server.url) as client:
+        yield client
+
+
+def threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == "etcd-settings-lease"]
+
+
+def test_keys_live_as_long_as_the_lease(client: Client, eventually: Eventually) -> None:
+    """They outlive the ttl while it is open, and go at once when it is closed; its thread goes too."""
+    with client.lease(2) as lease:
+        client.put(KEY, "1", lease=lease.id)
+
+        assert not lease.lost.wait(2.5)
+
+        entry = client.get(KEY)
+        assert entry is not None
+        assert lease.id == entry.lease
+
+    assert lease.lost
+    assert client.get(KEY) is None
+    lease.close()
+    eventually(lambda: not threads())
+
+
+def test_an_idle_lease_costs_a_request_every_third_of_its_ttl(client: Client, etcd_server: EtcdServer) -> None:
+    """Not more, and not less."""
+    before = etcd_server.handled("LeaseKeepAlive")
+    with client.lease(2) as lease:
+        assert not lease.lost.wait(3.0)
+
+        assert etcd_server.handled("LeaseKeepAlive") - before in (3, 4)
+
+
+def test_whoever_dies_loses_the_lease(client: Client, eventually: Eventually) -> None:
+    """A process that is killed gives nothing back; etcd deletes the keys when the ttl has passed."""
+    told, tell = os.pipe()
+
+    def child() -> None:
+        lease = client.lease(2)
+        client.put(KEY, "1", lease=lease.id)
+        os.write(tell, b".")
+        signal.pause()
+
+    pid = in_child(child)
+    os.read(told, 1)
+    os.close(told)
+    os.close(tell)
+    os.kill(pid, signal.SIGKILL)
+    statuses([pid])
+
+    assert client.get(KEY) is not None
+    eventually(lambda: client.get(KEY) is None)
+
+
+def test_a_lease_that_somebody_revoked_is_lost(
+    client: Client, etcd_server: EtcdServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The next renewal is told so, long before the ttl has passed; the log says it, and what is written is refused."""
+    with client.lease(30) as lease:
+        etcd_server.etcdctl("lease", "revoke", f"{lease.id:x}")
+        lease._renew()  # by itself it would, after ten seconds
+
+        assert lease.lost
+        with pytest.raises(LeaseLostError) as e:
+            client.put(KEY, "1", lease=lease.id)
+
+    assert lease.id == e.value.lease
+    assert f"Lease {lease.id:x} is lost" in caplog.text
+    assert client.get(KEY) is None
+
+
+def test_silence_for_the_ttl_is_a_loss(client: Client, etcd_server: EtcdServer, eventually: Eventually) -> None:
+    """A frozen server confirms nothing; after the ttl, not before and not long after, the lease is lost for good."""
+    paused_at = lost_at = 0.0
+
+    def fail_when_lost() -> None:
+        nonlocal paused_at, lost_at
+        with client.lease(TTL) as lease:
+            client.put(KEY, "1", lease=lease.id)
+            etcd_server.pause()
+            paused_at = time.monotonic()
+            check(lease.lost.wait(60))
+            lost_at = time.monotonic()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):  # and not the error of giving it back, which is tried for a second
+        fail_when_lost()
+    left_at = time.monotonic()
+    etcd_server.resume()
+
+    assert TTL * 0.4 < lost_at - paused_at < TTL + 2
+    assert left_at - lost_at < 3
+    eventually(lambda: client.get(KEY) is None)
+    eventually(lambda: not threads())
+
+
+@pytest.mark.parametrize("hurt", [Member.kill, Member.pause])
+def test_a_failover_that_is_shorter_than_the_ttl_loses_nothing(
+    etcd_cluster: EtcdCluster, hurt: Callable[[Member], None]
+) -> None:
+    """When the leader that we talk to dies or freezes, others elect a new one and are asked in time."""
+    leader = etcd_cluster.leader()
+    others = [member.endpoint for member in etcd_cluster.members if member is not leader]
+    with Client(Connection([leader.endpoint, *others])) as client, client.lease(6) as lease:
+        client.put(KEY, "1", lease=lease.id)
+        hurt(leader)
+
+        assert not lease.lost.wait(6.5)
+        assert client.get(KEY) is not None
+
+
+def test_a_server_that_comes_back_within_the_ttl_loses_nothing() -> None:
+    """Killed and started again, with its tokens forgotten, it goes on renewing; a user needs no right to do so."""
+    with EtcdServer(auth=True) as server, Client(server.url) as client, client.lease(30) as lease:
+        client.put(KEY, "1", lease=lease.id)
+        server.kill()
+        server.start()
+        lease._renew()
+
+        assert lease._failure is None
+        assert not lease.lost
+        assert client.get(KEY) is not None
+        server.etcdctl("user", "add", "another:word")  # makes every token "old"
+        lease.close()
+        assert client.get(KEY) is None
+
+
+def test_a_child_does_not_own_the_lease(client: Client) -> None:
+    """It neither keeps it alive nor gives it back, and may have its own; the parent's lives on."""
+    with client.lease(TTL) as lease:
+        client.put(KEY, "1", lease=lease.id)
+
+        def child() -> None:
+            check(bool(lease.lost))
+            check(lease.lost.wait())
+            check(not threads())
+            lease.close()
+            with client.lease(TTL) as mine:
+                check(not mine.lost)
+
+        assert [0] * 3 == statuses([in_child(child) for _ in range(3)])
+        assert not lease.lost
+        assert client.get(KEY) is not None
+
+
+def test_the_interpreter_ends_at_once(etcd_server: EtcdServer) -> None:
+    """An open lease holds nobody up, and is left to run out."""
+    program = """
+        import sys
+        from etcd_settings.etcd import Client
+        client = Client(sys.argv[1])
+        lease = client.lease(60)
+        client.put("/config/app/a", "1", lease=lease.id)
+        print(lease.id)
+        """
+    done = run(program, etcd_server.url, timeout=20)
+    etcd_server.etcdctl("lease", "revoke", f"{int(done.stdout):x}")
+
+    assert (0, "") == (done.returncode, done.stderr)
+
+
+def test_a_closed_client_leaves_its_leases_to_run_out(etcd_server: EtcdServer, eventually: Eventually) -> None:
+    """They are lost, nothing is logged as a mishap, and their threads end; closing them afterwards is harmless."""
+    with Client(etcd_server.url) as other, Client(etcd_server.url) as client:
+        lease = client.lease(2)
+        client.put(KEY, "1", lease=lease.id)
+        client.close()
+
+        assert lease.lost
+        assert other.get(KEY) is not None
+        lease.close()
+        with pytest.raises(ClosedError):
+            client.lease(2)
+        eventually(lambda: not threads())
+        eventually(lambda: other.get(KEY) is None)
+
+
+def test_what_cannot_be_granted_is_an_error(client: Client) -> None:
+    """A ttl that is none, one that etcd finds too large, and an etcd that is not there."""
+    for ttl in (0, -1, 2.5):
+        with pytest.raises(ConfigurationError, match="whole number of seconds"):
+            client.lease(ttl)  # type: ignore[arg-type]  # the mistake is the point
+    with pytest.raises(RequestError, match="TTL"):
+        client.lease(10_000_000_000)
+    with Client("etcd://127.0.0.1:1/") as nowhere, pytest.raises(UnavailableError, match="granting a lease"):
+        nowhere.lease(10)
+    assert not threads()
+
+
+def test_giving_back_in_an_outage_is_logged(etcd_server: EtcdServer, caplog: pytest.LogCaptureFixture) -> None:
+    """The keys stay for a while, and somebody may wonder why."""
+    with caplog.at_level(logging.WARNING), Client(etcd_server.url) as client, client.lease(2) as lease:
+        etcd_server.kill()
+
+    assert f"Lease {lease.id:x}" in caplog.text
+    assert "was not given back" in caplog.text
+
+
+def test_a_lease_tells_how_it_is(client: Client) -> None:
+    """Its repr shows the id as etcdctl prints it."""
+    lease = client.lease(TTL)
+    assert f"<Lease {lease.id:x}: alive>" == repr(lease)
+    lease.close()
+    assert f"<Lease {lease.id:x}: lost>" == repr(lease)
+    assert isinstance(lease, Lease)
