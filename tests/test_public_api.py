@@ -53,7 +53,7 @@ def test_the_client_has_its_names() -> None:
         "TxnResult",
     ]
 
-    assert sorted([*values, "Client", "Lease", "Lost", "Watch"]) == sorted(etcd_settings.etcd.__all__)
+    assert sorted([*values, "Client", "Lease", "Lock", "Lost", "Watch"]) == sorted(etcd_settings.etcd.__all__)
 
 
 HEAVY = {"h2", "google.protobuf", "pydantic"}

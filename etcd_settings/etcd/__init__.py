@@ -4,6 +4,7 @@ from etcd_settings.etcd.administration import Alarm, Member, MemberStatus
 from etcd_settings.etcd.client import Client
 from etcd_settings.etcd.feed import Batch, Event
 from etcd_settings.etcd.lease import Lease, Lost
+from etcd_settings.etcd.lock import Lock
 from etcd_settings.etcd.requests import Compare, Delete, Get, Put, Txn, TxnResult
 from etcd_settings.etcd.watch import Watch
 
@@ -16,6 +17,7 @@ __all__ = [
     "Event",
     "Get",
     "Lease",
+    "Lock",
     "Lost",
     "Member",
     "MemberStatus",

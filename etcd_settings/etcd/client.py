@@ -18,6 +18,7 @@ from etcd_settings.etcd.administration import Alarm, Member, MemberStatus
 from etcd_settings.etcd.calls import Calls, Purpose
 from etcd_settings.etcd.feed import Feed
 from etcd_settings.etcd.lease import Lease
+from etcd_settings.etcd.lock import Lock
 from etcd_settings.etcd.messages import message
 from etcd_settings.etcd.reading import read
 from etcd_settings.etcd.requests import Compare, Get, Request, Txn, TxnResult, span
@@ -202,6 +203,20 @@ class Client:
         lease = Lease(self._calls, ttl, timeout=timeout)
         self._leases.add(lease)
         return lease
+
+    def lock(self, name: str, ttl: int) -> Lock:
+        """
+        Make a lock that one holder in the cluster has at a time: ``with client.lock("/locks/report", 10) as lock: …``.
+
+        It takes turns with ``etcdctl lock NAME`` and with Go's ``concurrency.Mutex``. Making one asks etcd for nothing.
+
+        Args:
+            name: Its name: keys of the form ``NAME/1a2b3c`` stand for those who hold it and wait for it. It must not be
+                what another lock's name begins with, up to a slash.
+
+            ttl: For how many seconds a holder that died keeps others waiting; see `lease`.
+        """
+        return Lock(self._calls, name, lambda: self.lease(ttl))
 
     def members(self, *, timeout: float | None = None) -> tuple[Member, ...]:
         """Give the members of the cluster, by name; asks a quorum."""

@@ -66,7 +66,7 @@ class Lost:
         return bool(self)
 
     def extend(self, until: float) -> None:
-        """Hold it until then, unless it is lost already."""
+        """Hold it until then, which may be over, unless it is lost already."""
         if not self:
             self._until = until
 
@@ -148,7 +148,7 @@ class Lease:
         while not self.lost.wait(max(self._next - time.monotonic(), 0)):
             self._renew()
         if not self._closed:
-            reason = self._failure or "Etcd heard nothing of us in time."
+            reason = self._failure or "Etcd knows it no more, or was not asked in time."
             log.warning("Lease %x is lost, and its keys with it. %s", self.id, reason)
 
     def _renew(self) -> None:
@@ -157,18 +157,16 @@ class Lease:
         deadline = min(sent_at + self.ttl / 6, self._calls.deadline(None))
         try:
             ttl = self._ask("KeepAlive", deadline, "keeping a lease alive", ID=self.id).TTL
-            if ttl <= 0:  # so etcd says that it knows it no more
-                raise LeaseLostError(self.id)
+        except LeaseLostError:
+            ttl = 0
         except EtcdSettingsError as e:
             self._failure = e
-            if isinstance(e, LeaseLostError):
-                self.lost.set()
             if (silent := self._calls.endpoints.preferred) is not None:
                 self._calls.endpoints.pass_over(silent)
             self._next = time.monotonic() + random.uniform(0, self.ttl / 30)  # noqa: S311  # jitter, no cryptography
-        else:
-            self._failure, self._next = None, sent_at + ttl / 3
-            self.lost.extend(sent_at + ttl)
+            return
+        self._failure, self._next = None, sent_at + ttl / 3
+        self.lost.extend(sent_at + ttl)  # with the 0 of a lease that etcd knows no more it is over by now
 
     def _ask(self, method: str, deadline: float, action: str, **fields: int) -> Any:
         # All three may be repeated: a lease that was granted twice is once a lease without keys, which runs out.
