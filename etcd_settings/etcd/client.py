@@ -7,12 +7,14 @@ else.
 
 from __future__ import annotations
 
+import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from etcd_settings.connection import Connection
+from etcd_settings.errors import ConcurrentWriteError
 from etcd_settings.etcd import administration
 from etcd_settings.etcd.administration import Alarm, Member, MemberStatus
 from etcd_settings.etcd.calls import Calls, Purpose
@@ -21,12 +23,28 @@ from etcd_settings.etcd.lease import Lease
 from etcd_settings.etcd.lock import Lock
 from etcd_settings.etcd.messages import message
 from etcd_settings.etcd.reading import read
-from etcd_settings.etcd.requests import Compare, Get, Request, Txn, TxnResult, span
+from etcd_settings.etcd.requests import (
+    MAX_OPERATIONS,
+    Compare,
+    Delete,
+    Get,
+    Put,
+    Request,
+    Txn,
+    TxnResult,
+    nest,
+    span,
+)
+from etcd_settings.etcd.trees import lay_over, untouched
 from etcd_settings.etcd.watch import Watch
-from etcd_settings.keys import decode_key, encode_key
+from etcd_settings.keys import decode_key, encode_key, normalize_prefix
 from etcd_settings.snapshot import Entry, Snapshot
+from etcd_settings.tree import Tree, build
 
 __all__ = ["Client"]
+
+_ATTEMPTS = 100
+"""How often others may write between a read and the write that is based on it, before we give up."""
 
 
 class Client:
@@ -141,6 +159,64 @@ class Client:
         access = "read" if all(isinstance(each, Get) for each in leaves) else "write"
         purpose = Purpose(access, encode_key(leaves[0].key if leaves else ""))
         return TxnResult.from_message(self._kv("Txn", txn.fields(), purpose, timeout))
+
+    def get_tree(self, prefix: str | bytes, *, timeout: float | None = None) -> Tree:
+        """
+        Read a prefix as one nested `dict` of texts, documents opened; empty if there is nothing.
+
+        Args:
+            prefix: The prefix; the slash at its end is added if it is missing.
+
+            timeout: Seconds for the whole call; None takes the connection's.
+
+        Raises:
+            ConflictError: Keys contradict each other.
+            DecodeError: A document does not parse.
+        """
+        return build(self.get_prefix(_branch(prefix), timeout=timeout))
+
+    def put_tree(self, prefix: str | bytes, tree: Mapping[str, Any], *, timeout: float | None = None) -> int:
+        """
+        Merge a nested mapping into what a prefix holds: a key for each leaf, in one transaction.
+
+        It deletes nothing that the tree does not replace: a leaf takes the place of the branch or document that was
+        there, and a branch that of a text. What `get_tree` gives afterwards is what it gave before, with *tree* merged
+        over it, as text. `etcd_settings.publish` can do more: delete what is not in the tree, write into documents, and
+        show first what would change.
+
+        Args:
+            prefix: The prefix; the slash at its end is added if it is missing.
+
+            tree: Texts, numbers, booleans, null, dates, lists, and mappings of these; see `etcd_settings.spelling`.
+
+            timeout: Seconds for the whole call; None takes the connection's.
+
+        Returns:
+            The revision that did it; that of a read, if the tree is empty.
+
+        Raises:
+            ConfigurationError: A name or a value would not read back. Nothing was written.
+            DecodeError: There is a document where the tree has a branch, and it does not parse. Nothing was written.
+            TooManyChangesError: There are more than 4,096 keys. Nothing was written.
+            ConcurrentWriteError: Others wrote to the same branches again and again. Nothing was written.
+        """
+        place, deadline = _branch(prefix), self._calls.deadline(timeout)
+        attempts = 0
+        while True:
+            held = self.get_prefix(place, timeout=deadline - time.monotonic())
+            changes = lay_over(held, tree)
+            requests = [
+                Delete(place + path) if new is None else Put(place + path, new) for path, new in changes.items()
+            ]
+            if not requests:
+                return held.revision
+            guard = untouched(place, tree, held.revision, whole=len(requests) > MAX_OPERATIONS)
+            done = self.txn(compare=guard, success=nest(requests), timeout=deadline - time.monotonic())
+            if done.succeeded:
+                return done.revision
+            attempts += 1
+            if attempts == _ATTEMPTS:
+                raise ConcurrentWriteError([place], done.revision)
 
     def watch(self, prefix_or_key: str | bytes, *, prefix: bool = True, start_revision: int | None = None) -> Watch:
         """
@@ -278,3 +354,7 @@ class Client:
 def _feed(key: str | bytes, revision: int | None, *, prefix: bool) -> Feed:
     place = span(key, prefix=prefix)
     return Feed(place["key"], place.get("range_end", b""), revision)
+
+
+def _branch(prefix: str | bytes) -> str:
+    return normalize_prefix(decode_key(encode_key(prefix)))

@@ -7,16 +7,22 @@ how to become messages; nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from etcd_settings.errors import ConfigurationError
+from etcd_settings.errors import ConfigurationError, TooManyChangesError
 from etcd_settings.etcd.messages import message
 from etcd_settings.keys import ALL_KEYS, encode_key, range_end
 from etcd_settings.snapshot import Entry
 
-__all__ = ["Compare", "Delete", "Get", "Put", "Request", "Response", "Txn", "TxnResult"]
+__all__ = ["MAX_OPERATIONS", "Compare", "Delete", "Get", "Put", "Request", "Response", "Txn", "TxnResult", "nest"]
+
+MAX_OPERATIONS = 128
+"""Operations, and comparisons, that etcd takes at one level of a transaction by default (``--max-txn-ops``)."""
+
+_GROUP = 64
+"""Inner transactions, and operations in each: etcd takes as many in each as the outer one leaves of the 128."""
 
 _RESULTS = {"==": 0, ">": 1, "<": 2, "!=": 3}
 _TARGETS = {"version": 0, "create_revision": 1, "mod_revision": 2, "value": 3, "lease": 4}
@@ -196,6 +202,21 @@ class TxnResult:
 
 
 Response: TypeAlias = tuple[Entry, ...] | int | TxnResult | None
+
+
+def nest(requests: Sequence[Request]) -> Sequence[Request]:
+    """
+    Give what one transaction can carry of *requests*: themselves, or inner transactions with them.
+
+    Raises:
+        TooManyChangesError: There are more than 4,096.
+    """
+    if len(requests) <= MAX_OPERATIONS:
+        return requests
+    if len(requests) > _GROUP * _GROUP:
+        raise TooManyChangesError(len(requests), _GROUP * _GROUP)
+    starts = range(0, len(requests), _GROUP)
+    return [Txn(success=tuple(requests[start : start + _GROUP])) for start in starts]
 
 
 def span(key: str | bytes, *, prefix: bool) -> dict[str, bytes]:
