@@ -17,13 +17,11 @@ from typing import Any
 from etcd_settings.errors import CompactedError, EtcdSettingsError, PermissionDeniedError, combine
 from etcd_settings.etcd.calls import Caller, Purpose
 from etcd_settings.etcd.messages import message
+from etcd_settings.etcd.requests import MAX_OPERATIONS
 from etcd_settings.keys import ALL_KEYS, encode_key, range_end
 from etcd_settings.snapshot import Entries, Row, Snapshot
 
 __all__ = ["read"]
-
-_MAX_OPERATIONS = 128
-"""Requests in one transaction that etcd accepts by default (``--max-txn-ops``)."""
 
 _PAGE = 10_000
 """Keys to ask for at once from each prefix."""
@@ -80,7 +78,7 @@ class _Reading:
     def run(self, revision: int) -> Snapshot:
         pages = [_first_page(layer, prefix) for layer, prefix in self._layers.items()]
         while pages:
-            asked, pages = pages[:_MAX_OPERATIONS], pages[_MAX_OPERATIONS:]
+            asked, pages = pages[:MAX_OPERATIONS], pages[MAX_OPERATIONS:]
             header, answers = self._ask(asked, revision)
             revision, self._cluster_id = revision or header.revision, header.cluster_id
             for page, answer in zip(asked, answers, strict=True):

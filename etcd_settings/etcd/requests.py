@@ -16,13 +16,28 @@ from etcd_settings.etcd.messages import message
 from etcd_settings.keys import ALL_KEYS, encode_key, range_end
 from etcd_settings.snapshot import Entry
 
-__all__ = ["MAX_OPERATIONS", "Compare", "Delete", "Get", "Put", "Request", "Response", "Txn", "TxnResult", "nest"]
+__all__ = [
+    "MAX_CHANGES",
+    "MAX_OPERATIONS",
+    "Compare",
+    "Delete",
+    "Get",
+    "Put",
+    "Request",
+    "Response",
+    "Txn",
+    "TxnResult",
+    "nest",
+]
 
 MAX_OPERATIONS = 128
 """Operations, and comparisons, that etcd takes at one level of a transaction by default (``--max-txn-ops``)."""
 
 _GROUP = 64
-"""Inner transactions, and operations in each: etcd takes as many in each as the outer one leaves of the 128."""
+"""Operations in each inner transaction, and inner ones at most: etcd takes as many in each as they leave of the 128."""
+
+MAX_CHANGES = _GROUP * _GROUP
+"""Operations in one transaction, inner ones included."""
 
 _RESULTS = {"==": 0, ">": 1, "<": 2, "!=": 3}
 _TARGETS = {"version": 0, "create_revision": 1, "mod_revision": 2, "value": 3, "lease": 4}
@@ -213,8 +228,8 @@ def nest(requests: Sequence[Request]) -> Sequence[Request]:
     """
     if len(requests) <= MAX_OPERATIONS:
         return requests
-    if len(requests) > _GROUP * _GROUP:
-        raise TooManyChangesError(len(requests), _GROUP * _GROUP)
+    if len(requests) > MAX_CHANGES:
+        raise TooManyChangesError(len(requests), MAX_CHANGES)
     starts = range(0, len(requests), _GROUP)
     return [Txn(success=tuple(requests[start : start + _GROUP])) for start in starts]
 

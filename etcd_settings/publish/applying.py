@@ -1,28 +1,20 @@
 """
 Carry out a plan in one transaction.
 
-Etcd takes 128 operations at one level of a transaction. What is beyond goes into inner transactions, which belong to
-the outer one.
-
 Invariant: all of a plan is carried out, or nothing. It is never split here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from etcd_settings.errors import ConcurrentWriteError, TooManyChangesError
-from etcd_settings.etcd import Client, Delete, Get, Put, Txn
-from etcd_settings.etcd.requests import Request
-from etcd_settings.publish.guard import MAX_OPERATIONS, guard, written_since
+from etcd_settings.errors import ConcurrentWriteError
+from etcd_settings.etcd import Client, Delete, Get, Put
+from etcd_settings.etcd.requests import Request, nest
+from etcd_settings.publish.guard import guard, written_since
 from etcd_settings.publish.planning import Plan
-from etcd_settings.publish.splitting import MAX_CHANGES
 
 __all__ = ["apply"]
-
-_GROUP = 64
-"""Operations in each inner transaction, and inner ones at most: etcd takes as many in each as they leave of the 128."""
 
 
 def apply(plan: Plan, client: Client, *, after: int | None = None, timeout: float | None = None) -> int:
@@ -54,20 +46,11 @@ def apply(plan: Plan, client: Client, *, after: int | None = None, timeout: floa
     requests += [Delete(edit.key) for edit in plan.deletes]
     if not requests:
         return plan.revision
-    if len(requests) > MAX_CHANGES:
-        raise TooManyChangesError(len(requests), MAX_CHANGES)
     done = client.txn(
-        compare=guard(plan), success=_nested(requests), failure=[Get(plan.prefix, prefix=True)], timeout=timeout
+        compare=guard(plan), success=nest(requests), failure=[Get(plan.prefix, prefix=True)], timeout=timeout
     )
     if not done.succeeded:
         found = done.responses[0]
         assert isinstance(found, tuple)
         raise ConcurrentWriteError(written_since(plan, found), done.revision)
     return done.revision
-
-
-def _nested(requests: Sequence[Request]) -> Sequence[Request]:
-    if len(requests) <= MAX_OPERATIONS:
-        return requests
-    starts = range(0, len(requests), _GROUP)
-    return [Txn(success=tuple(requests[start : start + _GROUP])) for start in starts]

@@ -20,13 +20,11 @@ from collections.abc import Mapping, Sequence
 
 from etcd_settings.documents import split_suffix
 from etcd_settings.etcd import Compare
+from etcd_settings.etcd.requests import MAX_OPERATIONS
 from etcd_settings.publish.planning import Plan
 from etcd_settings.snapshot import Entry
 
-__all__ = ["MAX_OPERATIONS", "guard", "sees_deletions", "written_since"]
-
-MAX_OPERATIONS = 128
-"""Operations, and comparisons, that etcd takes at one level of a transaction by default (``--max-txn-ops``)."""
+__all__ = ["guard", "sees_deletions", "written_since"]
 
 
 def guard(plan: Plan) -> list[Compare]:

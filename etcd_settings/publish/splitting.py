@@ -16,13 +16,11 @@ from dataclasses import replace
 from itertools import groupby
 
 from etcd_settings.documents import split_suffix
+from etcd_settings.etcd.requests import MAX_CHANGES
 from etcd_settings.keys import encode_key
 from etcd_settings.publish.planning import Edit, Plan
 
-__all__ = ["MAX_CHANGES", "split"]
-
-MAX_CHANGES = 64 * 64
-"""Changes in one transaction: 64 inner ones with 64 operations each (see `applying`)."""
+__all__ = ["split"]
 
 _MAX_BYTES = 1 << 20
 """Keys and values in one transaction; etcd takes requests of 1.5 MiB by default, which comparisons count into."""

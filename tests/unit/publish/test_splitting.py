@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import pytest
 
+from etcd_settings.etcd.requests import MAX_CHANGES
 from etcd_settings.publish import Plan, plan_entries, split
 from etcd_settings.publish.guard import guard, sees_deletions
-from etcd_settings.publish.splitting import MAX_CHANGES
 from tests.making import PREFIX, make_snapshot
 
 
