@@ -125,7 +125,7 @@ class PermissionDeniedError(EtcdSettingsError):
         endpoint: Who said so.
         user: Who asked; None without credentials.
         prefix: The keys that were asked for: a prefix if *is_prefix*, else one key.
-        access: ``"read"`` or ``"write"``.
+        access: ``"read"``, ``"write"`` or ``"readwrite"``.
     """
 
     def __init__(

@@ -99,7 +99,7 @@ class Lock:
                 etcd takes up to the connection's timeout besides.
 
         Returns:
-            Whether it is held now. If not, or if this raises, nothing is left behind in etcd.
+            Whether it is held now. If not, or if this raises, it has left the line.
 
         Raises:
             UnavailableError: Etcd cannot be reached.

@@ -16,6 +16,7 @@ import pytest
 
 from etcd_settings import Connection
 from etcd_settings.errors import (
+    ClosedError,
     CompactedError,
     ConfigurationError,
     PermissionDeniedError,
@@ -23,7 +24,7 @@ from etcd_settings.errors import (
 )
 from etcd_settings.etcd import Batch, Client, Compare, Lock, Put, Watch
 from etcd_settings.testing import EtcdCluster, EtcdServer
-from tests.etcd.test_processes import check, in_child, statuses
+from tests.etcd.test_processes import check, in_child, run, statuses
 
 APP = "/config/app/"
 NAME = APP + "lock"
@@ -330,6 +331,17 @@ def test_an_outage_is_told(etcd_server: EtcdServer) -> None:
         client.lock(NAME, TTL).acquire()
 
 
+def test_a_closed_client_ends_who_waits(client: Client, etcd_server: EtcdServer, eventually: Eventually) -> None:
+    """They are told; their place in the line goes when its lease runs out."""
+    with Client(etcd_server.url) as other, ThreadPoolExecutor(1) as pool, client.lock(NAME, TTL) as lock:
+        acquiring = pool.submit(other.lock(NAME, 2).acquire)
+        eventually(stand_in_line(client, 2))
+        other.close()
+        with pytest.raises(ClosedError):
+            acquiring.result(30)
+        eventually(lambda: line(client) == [lock.key])
+
+
 def test_a_lock_outlives_its_members(etcd_cluster: EtcdCluster, eventually: Eventually) -> None:
     """The leader dies with a holder and a waiter on it: the one goes on holding, and the other waits, then gets it."""
     leader = etcd_cluster.leader()
@@ -347,6 +359,51 @@ def test_a_lock_outlives_its_members(etcd_cluster: EtcdCluster, eventually: Even
         assert acquiring.result(60)
         assert waiting.token > lock.token
         waiting.release()
+
+
+def test_a_holder_that_is_cut_off_knows_it_first(etcd_cluster: EtcdCluster) -> None:
+    """A leader that has lost the others may go on nodding for a while; the lock is lost before anybody else has it."""
+    leader = etcd_cluster.leader()
+    others = [member.endpoint for member in etcd_cluster.members if member is not leader]
+    with Client(leader.url) as inside, Client(Connection(others, timeout=20)) as outside:
+        lock, next_one = inside.lock(NAME, 3), outside.lock(NAME, TTL)
+        assert lock.acquire(0)
+        with etcd_cluster.partition(etcd_cluster.members.index(leader)):
+            assert next_one.acquire(60)
+
+            assert lock.lost
+            assert next_one.token > lock.token
+        next_one.release()
+        lock.release()
+
+
+@pytest.mark.parametrize("patched", ["early", "late"])
+def test_greenlets_take_turns(etcd_server: EtcdServer, patched: str) -> None:
+    """Whenever gevent patches, waiting for a lock holds up nobody else."""
+    program = """
+        import sys, warnings
+        url, patched = sys.argv[1:]
+        warnings.simplefilter("default")  # gevent warns of patching late, which is what is tested
+        if patched == "early":
+            from gevent import monkey; monkey.patch_all()
+        from etcd_settings.etcd import Client
+        client = Client(url)
+        with client.lock("/config/app/lock", 10):
+            pass
+        if patched == "late":
+            from gevent import monkey; monkey.patch_all()
+        import gevent
+        tokens = []
+        def work():
+            with client.lock("/config/app/lock", 10) as lock:
+                tokens.append(lock.token)
+                gevent.sleep(0.01)
+        gevent.joinall([gevent.spawn(work) for _ in range(20)], timeout=60, raise_error=True)
+        assert len(tokens) == 20 and tokens == sorted(set(tokens))
+        """
+    done = run(program, etcd_server.url, patched)
+
+    assert 0 == done.returncode, done.stderr
 
 
 def test_a_child_does_not_hold_its_parent_s_lock(client: Client) -> None:
@@ -397,7 +454,7 @@ def test_processes_that_are_killed_never_let_two_in(etcd_server: EtcdServer, cli
         watch.poll(0.01)
         pids = [in_child(work) for _ in range(4)]
         counts: list[tuple[int, int]] = []
-        for _ in range(4):
+        for _ in range(3):
             wanted = len(counts) + chance.randrange(5, 30)
             while len(counts) < wanted:
                 count, token = next(watch).events[0].entry.text.split()
