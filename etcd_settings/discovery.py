@@ -100,7 +100,7 @@ class Registry:
             DecodeError: Somebody wrote a record that is no JSON.
             EtcdSettingsError: Etcd did not answer, or refused it.
         """
-        return _instances(self._store.client.get_tree(self._below(service), timeout=self._timeout))
+        return _instances(self._store.client.get_tree(self._below(service)))
 
     def watch(self, service: str) -> Live[Instances]:
         """

@@ -61,7 +61,7 @@ class Client:
     def __init__(self, where: str | Connection) -> None:
         self.connection = Connection.from_url(where) if isinstance(where, str) else where
         self._calls = Calls(self.connection)
-        self._leases: weakref.WeakSet[Lease] = weakref.WeakSet()
+        self._leases: weakref.WeakValueDictionary[int, Lease] = weakref.WeakValueDictionary()
 
     @property
     def endpoint(self) -> str | None:
@@ -277,7 +277,7 @@ class Client:
             timeout: Seconds for the whole call; None takes the connection's.
         """
         lease = Lease(self._calls, ttl, timeout=timeout)
-        self._leases.add(lease)
+        self._leases[lease.id] = lease
         return lease
 
     def lock(self, name: str, ttl: int) -> Lock:
@@ -325,8 +325,10 @@ class Client:
 
         Leases that are still open are left to run out, and are lost.
         """
-        for lease in list(self._leases):
-            lease.abandon()
+        for reference in self._leases.valuerefs():  # a copy, whatever other threads do
+            lease = reference()
+            if lease is not None:
+                lease.abandon()
         self._calls.close()
 
     def __enter__(self) -> Self:

@@ -21,7 +21,7 @@ import threading
 import time
 from typing import Any, Self
 
-from etcd_settings.errors import ConfigurationError, EtcdSettingsError, LeaseLostError
+from etcd_settings.errors import ClosedError, ConfigurationError, EtcdSettingsError, LeaseLostError
 from etcd_settings.etcd.calls import Calls, Purpose
 from etcd_settings.etcd.messages import message
 from etcd_settings.forks import tell_after_fork
@@ -96,7 +96,7 @@ class Lease:
             its usual settings it grants 2 at least.
 
         lost: Whether it is over, to ask and to wait for: etcd said so, it was closed, or the ttl has passed since we
-            sent the last renewal that was answered, even if etcd cannot be asked. Its keys are then gone or about to.
+            sent the last renewal that was answered, even if etcd cannot be asked. Its keys may go at any moment then.
     """
 
     def __init__(self, calls: Calls, ttl: int, *, timeout: float | None = None) -> None:
@@ -157,7 +157,7 @@ class Lease:
         deadline = min(sent_at + self.ttl / 6, self._calls.deadline(None))
         try:
             ttl = self._ask("KeepAlive", deadline, "keeping a lease alive", ID=self.id).TTL
-        except LeaseLostError:
+        except (LeaseLostError, ClosedError):
             ttl = 0
         except EtcdSettingsError as e:
             self._failure = e
@@ -166,7 +166,7 @@ class Lease:
             self._next = time.monotonic() + random.uniform(0, self.ttl / 30)  # noqa: S311  # jitter, no cryptography
             return
         self._failure, self._next = None, sent_at + ttl / 3
-        self.lost.extend(sent_at + ttl)  # with the 0 of a lease that etcd knows no more it is over by now
+        self.lost.extend(sent_at + ttl)  # with 0, which etcd also says of a lease that it knows no more, it is over
 
     def _ask(self, method: str, deadline: float, action: str, **fields: int) -> Any:
         # All three may be repeated: a lease that was granted twice is once a lease without keys, which runs out.
