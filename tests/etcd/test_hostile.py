@@ -24,6 +24,7 @@ from etcd_settings.errors import (
     AuthenticationError,
     CompactedError,
     EtcdSettingsError,
+    LeaseLostError,
     MessageTooLargeError,
     PermissionDeniedError,
     RequestError,
@@ -333,7 +334,7 @@ def test_a_kept_connection_may_have_died(deed: Script, eventually: Callable[[Cal
     [
         (3, "etcdserver: key is not provided", RequestError),
         (3, "etcdserver: user name is empty", AuthenticationError),
-        (5, "etcdserver: requested lease not found", RequestError),
+        (5, "etcdserver: requested lease not found", LeaseLostError),
         (7, "etcdserver: permission denied", PermissionDeniedError),
         (8, "etcdserver: mvcc: database space exceeded", RequestError),
         (11, "etcdserver: mvcc: required revision has been compacted", CompactedError),
