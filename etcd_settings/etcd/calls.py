@@ -50,6 +50,8 @@ class Purpose:
         lease: The lease that it uses, if any.
 
         repeatable: Whether doing it twice is as good as doing it once, though it writes.
+
+        on_stream: Whether the method is a stream in both directions, on which one answer is wanted.
     """
 
     access: str
@@ -58,6 +60,7 @@ class Purpose:
     action: str = ""
     lease: int | None = None
     repeatable: bool = False
+    on_stream: bool = False
 
     def __str__(self) -> str:
         return self.action or f"{'reading' if self.access == 'read' else 'writing'} {decode_key(self.key)!r}"
@@ -144,6 +147,7 @@ class Calls:
                     metadata=metadata,
                     deadline=deadline,
                     mutation=purpose.access != "read" and not purpose.repeatable,
+                    on_stream=purpose.on_stream,
                     action=str(purpose),
                 )
             except StatusReceived as e:

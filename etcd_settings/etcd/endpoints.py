@@ -94,6 +94,7 @@ class Endpoints:
         metadata: Iterable[tuple[str, str]] = (),
         deadline: float,
         mutation: bool = False,
+        on_stream: bool = False,
         action: str,
     ) -> bytes:
         """
@@ -110,6 +111,8 @@ class Endpoints:
 
             mutation: Whether doing it twice would matter.
 
+            on_stream: Whether the method is a stream in both directions, on which one answer is wanted.
+
             action: What is being done, for errors: ``reading '/config/'``.
 
         Raises:
@@ -122,7 +125,7 @@ class Endpoints:
         patience = self._connection.connect_timeout if len(self.find(deadline)) > 1 and not mutation else None
         for endpoint in self._attempts(failures, deadline):
             try:
-                answer = self._attempt(endpoint, path, message, metadata, deadline, patience)
+                answer = self._attempt(endpoint, path, message, metadata, deadline, patience, on_stream=on_stream)
             except StatusReceived as e:
                 if e.status not in ELSEWHERE:
                     self._prefer(endpoint)
@@ -187,9 +190,13 @@ class Endpoints:
         metadata: Iterable[tuple[str, str]],
         deadline: float,
         patience: float | None,
+        *,
+        on_stream: bool,
     ) -> bytes:
         with self._pool(endpoint).connection(deadline) as connection:
-            return connection.call(path, message, metadata=metadata, deadline=deadline, patience=patience)
+            return connection.call(
+                path, message, metadata=metadata, deadline=deadline, patience=patience, on_stream=on_stream
+            )
 
     def _pool(self, endpoint: str) -> _Pool:
         pool = self._pools.get(endpoint)

@@ -120,6 +120,7 @@ class Http2Connection:
         metadata: Iterable[tuple[str, str]] = (),
         deadline: float,
         patience: float | None = None,
+        on_stream: bool = False,
     ) -> bytes:
         """
         Make one unary call.
@@ -135,6 +136,9 @@ class Http2Connection:
 
             patience: For how many seconds the call may get no further before giving up earlier than that.
 
+            on_stream: Whether the method is a stream in both directions, on which one answer is wanted. Then our side
+                of it stays open until that has come, since a proxy may take the end for "no answer is wanted".
+
         Returns:
             The encoded answer.
 
@@ -145,15 +149,19 @@ class Http2Connection:
         """
         timeout = f"{max(int((deadline - time.monotonic()) * 1000), 1)}m"
         call = self._open(path, [("grpc-timeout", timeout), *metadata])
-        sent = self._send(call, message, deadline, patience, is_last=True)
+        sent = self._send(call, message, deadline, patience, is_last=not on_stream)
+        is_open = on_stream
         while not call.ended:
+            if is_open and call.has_message:
+                self._h2.end_stream(call.stream)
+                is_open = False
             self._await(call, deadline, patience)
             call.check_unary()
         self._wire.flush(self._outgoing)
-        self._usable = sent and call.is_clean and not self._goodbye and not self._outgoing
+        self._usable = sent and not is_open and call.is_clean and not self._goodbye and not self._outgoing
         self._call, self._used_at = None, time.monotonic()
         try:
-            return call.answer()
+            return call.answer(on_stream=on_stream)
         except CallFailed:
             self._usable = False  # who answers like that is not to be trusted with the next call
             raise

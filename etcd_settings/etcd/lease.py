@@ -1,10 +1,10 @@
 """
 Hold a lease: keys that etcd deletes once we are gone.
 
-LeaseKeepAlive is a stream in etcd's API, but one request on a stream that is then half closed gets one answer and a
-proper end (etcd's ``server/etcdserver/api/v3rpc/lease.go``; the same in 3.4 and 3.5). So a renewal is a call like any
-other, with what `Calls` gives to all: it fails over, renews tokens, and survives forks. One thread for each lease does
-it, every third of the ttl.
+LeaseKeepAlive is a stream in etcd's API, but each request on it gets one answer, and a client may end it after that
+(etcd's ``server/etcdserver/api/v3rpc/lease.go``; the same in 3.4 and 3.5). So a renewal is a call like any other, with
+what `Calls` gives to all: it fails over, renews tokens, and survives forks. One thread for each lease does it, every
+third of the ttl.
 
 It knows the clock, and how to ask etcd. It knows nothing of keys.
 
@@ -29,6 +29,9 @@ from etcd_settings.forks import tell_after_fork
 __all__ = ["Lease", "Lost"]
 
 log = logging.getLogger("etcd_settings")
+
+_LEAST_PATIENCE = 0.75
+"""Seconds that a renewal may take at least: etcd's grpc-proxy gathers renewals for half a second."""
 
 _REVOKING = 1.0
 """Seconds that giving a lease back may take; after that it runs out by itself."""
@@ -152,9 +155,9 @@ class Lease:
             log.warning("Lease %x is lost, and its keys with it. %s", self.id, reason)
 
     def _renew(self) -> None:
-        # A sixth of the ttl for each attempt, so that there is time to ask others than a member that is frozen.
+        # Each attempt has a part of the ttl, so that there is time to ask others than a member that is frozen.
         sent_at = time.monotonic()
-        deadline = min(sent_at + self.ttl / 6, self._calls.deadline(None))
+        deadline = min(sent_at + max(self.ttl / 6, _LEAST_PATIENCE), self._calls.deadline(None))
         try:
             ttl = self._ask("KeepAlive", deadline, "keeping a lease alive", ID=self.id).TTL
         except (LeaseLostError, ClosedError):
@@ -170,7 +173,8 @@ class Lease:
 
     def _ask(self, method: str, deadline: float, action: str, **fields: int) -> Any:
         # All three may be repeated: a lease that was granted twice is once a lease without keys, which runs out.
-        purpose = Purpose("write", b"", action=action, lease=fields.get("ID"), repeatable=True)
+        is_stream = method == "KeepAlive"
+        purpose = Purpose("write", b"", action=action, lease=fields.get("ID"), repeatable=True, on_stream=is_stream)
         request = message(f"Lease{method}Request")(**fields)
         path, answer = f"Lease/Lease{method}", f"Lease{method}Response"
         return self._calls.call(path, request, answer, purpose=purpose, deadline=deadline)

@@ -61,10 +61,21 @@ class Call:
         if len(self._messages) > 1:
             raise CallFailed("its answer has more than one message", sent=True)
 
-    def answer(self) -> bytes:
-        """Give the one message that a unary call is answered with."""
+    @property
+    def has_message(self) -> bool:
+        """Whether a message came that was not taken yet."""
+        return bool(self._messages)
+
+    def answer(self, *, on_stream: bool = False) -> bytes:
+        """
+        Give the one message that a call is answered with.
+
+        Args:
+            on_stream: Whether it is not the end of the stream that counts, but that there is an answer: etcd's
+                grpc-proxy ends its streams with an error even if the client did.
+        """
         status = read_status(self._headers)
-        if status is not None:
+        if status is not None and not (on_stream and self._messages):
             raise status
         if len(self._messages) != 1 or not self._deframer.is_empty:
             raise CallFailed("its answer is cut short or has too much", sent=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from etcd_settings import Connection
 from etcd_settings.errors import ClosedError, ConfigurationError, LeaseLostError, RequestError, UnavailableError
 from etcd_settings.etcd import Client, Lease
 from etcd_settings.testing import EtcdCluster, EtcdServer, Member
+from etcd_settings.testing.ports import free_port
 from tests.etcd.test_processes import check, in_child, run, statuses
 
 KEY = "/config/app/a"
@@ -145,6 +147,32 @@ def test_a_server_that_comes_back_within_the_ttl_loses_nothing() -> None:
         server.etcdctl("user", "add", "another:word")  # makes every token "old"
         lease.close()
         assert client.get(KEY) is None
+
+
+def test_a_lease_and_a_lock_live_behind_etcds_own_proxy(etcd_server: EtcdServer, eventually: Eventually) -> None:
+    """Etcd's grpc-proxy gathers renewals, takes our end of a stream for the end of all, and ends it with an error."""
+    port = free_port()
+    proxy = subprocess.Popen(
+        [
+            *(etcd_server.site.binaries.etcd, "grpc-proxy", "start"),
+            *("--endpoints", etcd_server.endpoint, "--listen-addr", f"127.0.0.1:{port}"),
+        ],
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        with Client(f"etcd://127.0.0.1:{port}/") as client:
+            eventually(lambda: client.health() == {f"127.0.0.1:{port}": True})
+            with client.lock(KEY, TTL) as lock, client.lease(TTL) as lease:
+                client.put(KEY, "1", lease=lease.id)
+
+                assert not lease.lost.wait(TTL + 1)
+                assert client.get(KEY) is not None
+                assert not lock.lost
+                assert not client.lock(KEY, TTL).acquire(0.3)
+            assert [] == [*client.get_prefix(KEY)]
+    finally:
+        proxy.kill()
+        proxy.wait(30)
 
 
 def test_a_child_does_not_own_the_lease(client: Client) -> None:
