@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -91,6 +92,23 @@ def test_a_lease_that_somebody_revoked_is_lost(
     assert lease.id == e.value.lease
     assert f"Lease {lease.id:x} is lost" in caplog.text
     assert client.get(KEY) is None
+
+
+def test_a_restored_cluster_tells_what_it_knows(tmp_path: Path) -> None:
+    """A lease that is in the backup lives on after the restore; a later one is lost as soon as etcd is asked."""
+    with EtcdServer() as server, Client(server.url) as client, client.lease(60) as early:
+        client.put(KEY, "1", lease=early.id)
+        backup = server.backup(tmp_path / "backup")
+        late = client.lease(60)
+        server.restore(backup)
+        early._renew()
+        late._renew()
+
+        assert not early.lost
+        assert late.lost
+        assert client.get(KEY) is not None
+        early.close()
+        assert client.get(KEY) is None
 
 
 def test_silence_for_the_ttl_is_a_loss(client: Client, etcd_server: EtcdServer, eventually: Eventually) -> None:
