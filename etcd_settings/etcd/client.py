@@ -287,8 +287,8 @@ class Client:
         It takes turns with ``etcdctl lock NAME`` and with Go's ``concurrency.Mutex``. Making one asks etcd for nothing.
 
         Args:
-            name: Its name: keys of the form ``NAME/1a2b3c`` stand for those who hold it and wait for it. It must not be
-                what another lock's name begins with, up to a slash.
+            name: Its name: keys of the form ``NAME/1a2b3c`` stand for those who hold it and wait for it. Nothing else
+                may lie below it, neither settings nor other locks: it would be waited for too.
 
             ttl: For how many seconds a holder that died keeps others waiting; see `lease`.
         """

@@ -9,7 +9,7 @@ goes wakes one who waits.
 It knows leases, transactions and watches. It knows nothing of what the lock is for.
 
 Invariant: whoever is told to have the lock holds the oldest key, with a lease that is not lost. Whoever does not get
-it, for whatever reason, leaves no key behind.
+it, for whatever reason, leaves no key behind that would outlive the lease.
 """
 
 from __future__ import annotations
