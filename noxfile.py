@@ -18,7 +18,7 @@ nox.options.error_on_missing_interpreters = False
 PYTHONS = ["3.11", "3.12", "3.13"]
 OLDEST = [
     *("h2==4.1.*", "protobuf==4.21.*", "cachetools==5.0.*", "pydantic-settings==2.8.*", "pydantic==2.7.*"),
-    *("dynaconf==3.2.*", "python-decouple==3.8"),
+    *("dynaconf==3.2.*", "python-decouple==3.8", "click==8.1.*", "rich==13.*", "tomli-w==1.0.*", "pyyaml==6.0.*"),
 ]
 """The least that pyproject.toml asks for; `.ci/run` names the same."""
 
