@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,29 +29,12 @@ pytest_plugins = ["pytester"]
 
 TESTS = Path(__file__).parent
 
-PATIENCE = 15.0
-"""Seconds for what takes milliseconds on an idle machine."""
-
 
 def import_etcd3() -> Any:
     """Import python-etcd3, or skip the test: its generated code needs an environment of its own (`nox -s etcd3`)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # protobuf has a lot to say about code of that age
         return pytest.importorskip("etcd3", reason="python-etcd3 is tested in its own environment: nox -s etcd3")
-
-
-@pytest.fixture(scope="session")
-def eventually() -> Callable[[Callable[[], object]], None]:
-    """Give a function that waits until a condition holds, so that no test needs to sleep and hope."""
-
-    def wait(condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            if time.monotonic() > deadline:
-                pytest.fail(f"it still does not hold after {PATIENCE:g} seconds")
-            time.sleep(0.005)
-
-    return wait
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,6 +10,7 @@ from etcd_settings.connection import Connection
 from etcd_settings.errors import AuthenticationError, UnavailableError
 from etcd_settings.etcd import Alarm, Client
 from etcd_settings.testing import EtcdCluster, EtcdServer
+from tests.waiting import eventually
 
 TIMEOUT = 3.0
 """Seconds; what does not answer takes all of them."""
@@ -33,9 +34,7 @@ def test_members_are_those_of_the_cluster(client: Client, etcd_cluster: EtcdClus
     assert {member.id for member in members} == {status.member_id for status in client.status().values()}
 
 
-def test_every_endpoint_tells_its_status(
-    client: Client, etcd_cluster: EtcdCluster, eventually: Callable[[Callable[[], object]], None]
-) -> None:
+def test_every_endpoint_tells_its_status(client: Client, etcd_cluster: EtcdCluster) -> None:
     """They agree on the leader, who knows that it leads; versions and sizes are the server's own."""
     eventually(lambda: 1 == len({status.leader for status in client.status().values()}))
     told = client.status()
@@ -67,9 +66,7 @@ def test_one_member_down_is_told_of_that_one(client: Client, etcd_cluster: EtcdC
     assert 3 == len(client.members())
 
 
-def test_without_a_quorum_nobody_is_healthy(
-    client: Client, etcd_cluster: EtcdCluster, eventually: Callable[[Callable[[], object]], None]
-) -> None:
+def test_without_a_quorum_nobody_is_healthy(client: Client, etcd_cluster: EtcdCluster) -> None:
     """The one that is left still tells its status, and that it has no leader."""
     left, *others = etcd_cluster.members
     for member in others:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,8 +14,7 @@ from etcd_settings.errors import ClosedError, ConfigurationError, DecodeError, P
 from etcd_settings.etcd import Client
 from etcd_settings.testing import EtcdServer
 from tests.etcd.test_processes import check, in_child, run, statuses
-
-Eventually = Callable[[Callable[[], object]], None]
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -44,7 +43,7 @@ def test_an_instance_is_found_while_it_is_registered(registry: Registry, etcd_se
     assert {} == registry.instances("web")
 
 
-def test_a_service_can_be_followed(registry: Registry, etcd_server: EtcdServer, eventually: Eventually) -> None:
+def test_a_service_can_be_followed(registry: Registry, etcd_server: EtcdServer) -> None:
     """Instances come and go, down to none; what another service does is no news; a wrong record is kept out."""
     with registry.watch("web") as live:
         assert {} == live.current
@@ -65,7 +64,7 @@ def test_a_service_can_be_followed(registry: Registry, etcd_server: EtcdServer, 
         assert live.rejection is None
 
 
-def test_the_dead_are_not_found(registry: Registry, eventually: Eventually) -> None:
+def test_the_dead_are_not_found(registry: Registry) -> None:
     """A process that was killed is gone after its ttl."""
 
     def child() -> None:
@@ -81,7 +80,7 @@ def test_the_dead_are_not_found(registry: Registry, eventually: Eventually) -> N
     eventually(lambda: {} == registry.instances("web"))
 
 
-def test_a_lost_lease_is_replaced(registry: Registry, etcd_server: EtcdServer, eventually: Eventually) -> None:
+def test_a_lost_lease_is_replaced(registry: Registry, etcd_server: EtcdServer) -> None:
     """Whoever was forgotten registers again by itself, and is gone at the end all the same."""
     with registry.register("web", "1", ttl=2) as registration:
         before = registration._lease
@@ -94,7 +93,7 @@ def test_a_lost_lease_is_replaced(registry: Registry, etcd_server: EtcdServer, e
 
 
 def test_an_outage_that_outlasts_the_lease_ends_well(
-    registry: Registry, etcd_server: EtcdServer, eventually: Eventually, caplog: pytest.LogCaptureFixture
+    registry: Registry, etcd_server: EtcdServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """While etcd is away it is tried again and again, and told once. What is closed meanwhile does not come back."""
     with registry.register("web", "1", ttl=2) as one, registry.register("web", "2", ttl=2) as two:
@@ -132,7 +131,7 @@ def test_one_that_is_closed_while_it_registers_again_is_gone(
     assert {} == registry.instances("web")
 
 
-def test_who_may_not_register_leaves_no_lease(eventually: Eventually) -> None:
+def test_who_may_not_register_leaves_no_lease() -> None:
     """The error names the right that is missing; who has it, is let in."""
     before = threads()
     with EtcdServer(auth=True) as server:
@@ -166,7 +165,7 @@ def test_a_child_takes_nothing_back(registry: Registry) -> None:
         assert {"1": {}} == registry.instances("web")
 
 
-def test_a_closed_registry_has_taken_everything_back(etcd_server: EtcdServer, eventually: Eventually) -> None:
+def test_a_closed_registry_has_taken_everything_back(etcd_server: EtcdServer) -> None:
     """Its threads are gone, and using it is told."""
     before = threads()
     with Registry(etcd_server.url) as other, Registry(etcd_server.url) as registry:

@@ -11,7 +11,7 @@ import functools
 import ssl
 import time
 import tracemalloc
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -52,6 +52,7 @@ from tests.etcd.misdeeds import (
     says_nothing,
     speaks_http1,
 )
+from tests.waiting import eventually
 
 TIMEOUT = 0.3
 PATIENCE = 0.3
@@ -156,7 +157,7 @@ def test_memory_is_bounded(misdeed: Script) -> None:
 
 
 @each({name: RUDE[name] for name in ("closes", "a push", "a web page", "no status", "resets at: half")})
-def test_nothing_is_left_open(misdeed: Script, eventually: Callable[[Callable[[], object]], None]) -> None:
+def test_nothing_is_left_open(misdeed: Script) -> None:
     """After a failed call no socket stays behind, although the client is not closed."""
     descriptors = Path("/proc/self/fd")
     with HostileServer(misdeed) as bad, client_of(bad) as client:
@@ -316,7 +317,7 @@ DEATHS: dict[str, Script] = {
 
 
 @pytest.mark.parametrize("deed", DEATHS.values(), ids=DEATHS.keys())
-def test_a_kept_connection_may_have_died(deed: Script, eventually: Callable[[Callable[[], object]], None]) -> None:
+def test_a_kept_connection_may_have_died(deed: Script) -> None:
     """The next call, a write too, notices before it sends, and takes a new connection to the same server."""
     with HostileServer(serves_once(deed)) as server, client_of(server) as client:
         for _ in range(3):

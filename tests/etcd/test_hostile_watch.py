@@ -30,6 +30,7 @@ from tests.etcd.hostile import (
     frame,
 )
 from tests.etcd.misdeeds import breaks_off, goes_away, hangs_up, resets, says_nothing, settings_of
+from tests.waiting import eventually
 
 KEY = b"/config/app/a"
 PREFIX = "/config/app/"
@@ -215,7 +216,7 @@ def test_a_flood_keeps_nobody_waiting(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("data", FLOODS.values(), ids=FLOODS.keys())
-def test_a_flooded_watch_can_be_closed(data: bytes, eventually: Callable[[Callable[[], object]], None]) -> None:
+def test_a_flooded_watch_can_be_closed(data: bytes) -> None:
     """An iteration that is kept busy ends after `close` from another thread as one that waits does."""
     with HostileServer(flooded(data)) as bad, client_of(bad) as client:
         watch = client.watch(PREFIX)
@@ -232,7 +233,7 @@ def test_a_flooded_watch_can_be_closed(data: bytes, eventually: Callable[[Callab
 
 
 @pytest.mark.parametrize("point", ["greeted", "asked", "headers"])
-def test_a_watch_can_be_closed_before_it_stands(point: str, eventually: Callable[[Callable[[], object]], None]) -> None:
+def test_a_watch_can_be_closed_before_it_stands(point: str) -> None:
     """An iteration that still waits for the server's first word ends, and does not call it an outage."""
     with HostileServer(at_point(point, says_nothing)) as bad, client_of(bad) as client:
         watch = client.watch(PREFIX)

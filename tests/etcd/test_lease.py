@@ -19,12 +19,11 @@ from etcd_settings.etcd import Client, Lease
 from etcd_settings.testing import EtcdCluster, EtcdServer, Member
 from etcd_settings.testing.ports import free_port
 from tests.etcd.test_processes import check, in_child, run, statuses
+from tests.waiting import eventually
 
 KEY = "/config/app/a"
 TTL = 3
 """Seconds; etcd grants 2 at least."""
-
-Eventually = Callable[[Callable[[], object]], None]
 
 
 @pytest.fixture
@@ -37,7 +36,7 @@ def threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name == "etcd-settings-lease"]
 
 
-def test_keys_live_as_long_as_the_lease(client: Client, etcd_server: EtcdServer, eventually: Eventually) -> None:
+def test_keys_live_as_long_as_the_lease(client: Client, etcd_server: EtcdServer) -> None:
     """They outlive the ttl while it is open, for a request every third of that; they go at once when it is closed."""
     before = etcd_server.handled("LeaseKeepAlive")
     with client.lease(2) as lease:
@@ -56,7 +55,7 @@ def test_keys_live_as_long_as_the_lease(client: Client, etcd_server: EtcdServer,
     eventually(lambda: not threads())
 
 
-def test_whoever_dies_loses_the_lease(client: Client, eventually: Eventually) -> None:
+def test_whoever_dies_loses_the_lease(client: Client) -> None:
     """A process that is killed gives nothing back; etcd deletes the keys when the ttl has passed."""
     told, tell = os.pipe()
 
@@ -111,7 +110,7 @@ def test_a_restored_cluster_tells_what_it_knows(tmp_path: Path) -> None:
         assert client.get(KEY) is None
 
 
-def test_silence_for_the_ttl_is_a_loss(client: Client, etcd_server: EtcdServer, eventually: Eventually) -> None:
+def test_silence_for_the_ttl_is_a_loss(client: Client, etcd_server: EtcdServer) -> None:
     """A frozen server confirms nothing; after the ttl, not before and not long after, the lease is lost for good."""
     paused_at = lost_at = 0.0
 
@@ -167,7 +166,7 @@ def test_a_server_that_comes_back_within_the_ttl_loses_nothing() -> None:
         assert client.get(KEY) is None
 
 
-def test_a_lease_and_a_lock_live_behind_etcds_own_proxy(etcd_server: EtcdServer, eventually: Eventually) -> None:
+def test_a_lease_and_a_lock_live_behind_etcds_own_proxy(etcd_server: EtcdServer) -> None:
     """Etcd's grpc-proxy gathers renewals, takes our end of a stream for the end of all, and ends it with an error."""
     port = free_port()
     proxy = subprocess.Popen(
@@ -227,7 +226,7 @@ def test_the_interpreter_ends_at_once(etcd_server: EtcdServer) -> None:
     assert (0, "") == (done.returncode, done.stderr)
 
 
-def test_a_closed_client_leaves_its_leases_to_run_out(etcd_server: EtcdServer, eventually: Eventually) -> None:
+def test_a_closed_client_leaves_its_leases_to_run_out(etcd_server: EtcdServer) -> None:
     """They are lost, nothing is logged as a mishap, and their threads end; closing them afterwards is harmless."""
     with Client(etcd_server.url) as other, Client(etcd_server.url) as client:
         lease = client.lease(2)

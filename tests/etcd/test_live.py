@@ -7,8 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,10 +16,10 @@ from etcd_settings import Live, Source
 from etcd_settings.etcd import Client, Put
 from etcd_settings.integrations.pydantic_settings import EtcdBaseSettings, EtcdSettingsConfigDict
 from etcd_settings.testing import EtcdServer
+from tests.waiting import eventually
 
 APP = "/config/app/"
 SECRET = "hush-hush-4711"  # a marker that must not turn up anywhere
-Eventually = Callable[[Callable[[], object]], None]
 
 
 class Database(BaseModel):
@@ -101,7 +99,7 @@ def test_a_transaction_is_seen_whole(etcd_server: EtcdServer) -> None:
     assert [] == [pair for pair in seen if pair[0] != pair[1]]
 
 
-def test_it_survives_the_death_of_the_server(etcd_server: EtcdServer, eventually: Eventually) -> None:
+def test_it_survives_the_death_of_the_server(etcd_server: EtcdServer) -> None:
     """After ``kill -9`` the settings stay; what is written after the restart arrives."""
     write(etcd_server, a="1")
     with Source(etcd_server.url) as source, Live(source.tree) as live:
@@ -117,7 +115,7 @@ def test_it_survives_the_death_of_the_server(etcd_server: EtcdServer, eventually
         assert {"a": "2"} == live.current
 
 
-def test_the_same_wrong_state_after_a_reconnect_is_told_once(etcd_server: EtcdServer, eventually: Eventually) -> None:
+def test_the_same_wrong_state_after_a_reconnect_is_told_once(etcd_server: EtcdServer) -> None:
     """The server dies and comes back with what was refused before."""
     write(etcd_server, workers="2")
     told: list[object] = []
@@ -153,10 +151,8 @@ def test_forked_children_follow_by_themselves(etcd_server: EtcdServer) -> None:
                     if live.current != {"a": "1"}:
                         os._exit(1)
                     os.write(tell, b".")
-                    deadline = time.monotonic() + 20
-                    while live.current != {"a": "2"} and time.monotonic() < deadline:
-                        time.sleep(0.01)
-                    os._exit(0 if live.current == {"a": "2"} else 2)
+                    eventually(lambda: live.current == {"a": "2"})
+                    os._exit(0)
                 finally:
                     os._exit(3)
             pids.append(pid)
@@ -221,7 +217,7 @@ assert len(told) >= 1
     assert (0, "") == (done.returncode, done.stderr)
 
 
-def test_nothing_is_left_behind(etcd_server: EtcdServer, eventually: Eventually) -> None:
+def test_nothing_is_left_behind(etcd_server: EtcdServer) -> None:
     """A hundred that were started and closed, each with a source of its own, leave no thread, socket or object."""
     write(etcd_server, a="1")
     cycles(etcd_server, 20)  # what is made once

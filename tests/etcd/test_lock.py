@@ -25,13 +25,12 @@ from etcd_settings.errors import (
 from etcd_settings.etcd import Batch, Client, Compare, Lock, Put, Watch
 from etcd_settings.testing import EtcdCluster, EtcdServer
 from tests.etcd.test_processes import check, in_child, run, statuses
+from tests.waiting import eventually
 
 APP = "/config/app/"
 NAME = APP + "lock"
 TTL = 10
 """Seconds; those who hand over do not wait for it."""
-
-Eventually = Callable[[Callable[[], object]], None]
 
 
 @pytest.fixture
@@ -133,7 +132,7 @@ def test_many_threads_take_turns(client: Client) -> None:
     assert [] == line(client)
 
 
-def test_who_came_first_is_served_first(client: Client, etcd_server: EtcdServer, eventually: Eventually) -> None:
+def test_who_came_first_is_served_first(client: Client, etcd_server: EtcdServer) -> None:
     """Also when somebody in the middle gives up. Who goes wakes nobody but the next one, so that no herd asks etcd."""
     served: list[str] = []
     before = etcd_server.handled("Txn")
@@ -174,7 +173,7 @@ def test_one_object_is_one_contender(client: Client) -> None:
         assert [lock.key] == line(client)
 
 
-def test_while_one_thread_acquires_it_another_cannot(client: Client, eventually: Eventually) -> None:
+def test_while_one_thread_acquires_it_another_cannot(client: Client) -> None:
     """Nor does a release by that other one disturb who is acquiring."""
     lock = client.lock(NAME, TTL)
     with ThreadPoolExecutor(1) as pool:
@@ -208,7 +207,7 @@ def test_before_the_first_hold_there_is_no_token(client: Client) -> None:
     lock.release()
 
 
-def test_etcdctl_waits_for_us(client: Client, etcd_server: EtcdServer, eventually: Eventually) -> None:
+def test_etcdctl_waits_for_us(client: Client, etcd_server: EtcdServer) -> None:
     """While we hold the lock ``etcdctl lock`` stands in line, and gets it after us."""
     site = etcd_server.site
     with client.lock(NAME, TTL):
@@ -241,7 +240,7 @@ def test_we_wait_for_etcdctl(client: Client, etcd_server: EtcdServer) -> None:
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, "timeout"])
-def test_who_gives_up_leaves_nothing(client: Client, end: object, eventually: Eventually) -> None:
+def test_who_gives_up_leaves_nothing(client: Client, end: object) -> None:
     """Ctrl-C while waiting takes the key out of the line, and the object may be used again."""
     lock = client.lock(NAME, TTL)
     with client.lock(NAME, TTL) as holder:
@@ -270,9 +269,7 @@ def test_the_body_s_error_comes_out(client: Client, etcd_server: EtcdServer) -> 
     assert time.monotonic() - started < 10
 
 
-def test_a_lease_that_is_lost_in_the_line_is_replaced(
-    client: Client, etcd_server: EtcdServer, eventually: Eventually
-) -> None:
+def test_a_lease_that_is_lost_in_the_line_is_replaced(client: Client, etcd_server: EtcdServer) -> None:
     """Whoever waits gets in line anew, at its end, and gets the lock all the same."""
     lock = client.lock(NAME, 2)
     with ThreadPoolExecutor(1) as pool:
@@ -331,7 +328,7 @@ def test_an_outage_is_told(etcd_server: EtcdServer) -> None:
         client.lock(NAME, TTL).acquire()
 
 
-def test_a_closed_client_ends_who_waits(client: Client, etcd_server: EtcdServer, eventually: Eventually) -> None:
+def test_a_closed_client_ends_who_waits(client: Client, etcd_server: EtcdServer) -> None:
     """They are told; their place in the line goes when its lease runs out."""
     with Client(etcd_server.url) as other, ThreadPoolExecutor(1) as pool, client.lock(NAME, TTL) as lock:
         acquiring = pool.submit(other.lock(NAME, 2).acquire)
@@ -342,7 +339,7 @@ def test_a_closed_client_ends_who_waits(client: Client, etcd_server: EtcdServer,
         eventually(lambda: line(client) == [lock.key])
 
 
-def test_a_lock_outlives_its_members(etcd_cluster: EtcdCluster, eventually: Eventually) -> None:
+def test_a_lock_outlives_its_members(etcd_cluster: EtcdCluster) -> None:
     """The leader dies with a holder and a waiter on it: the one goes on holding, and the other waits, then gets it."""
     leader = etcd_cluster.leader()
     others = [member.endpoint for member in etcd_cluster.members if member is not leader]

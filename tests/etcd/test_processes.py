@@ -8,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 from etcd_settings import Source
 from etcd_settings.etcd import Client
 from etcd_settings.testing import EtcdServer, Proxy
+from tests.waiting import eventually
 
 APP = "/config/app/"
 
@@ -93,8 +93,7 @@ def test_a_fork_in_the_middle_of_a_read(etcd_server: EtcdServer) -> None:
         proxy.delay(0.3)
         reading = threading.Thread(target=source.snapshot)
         reading.start()
-        while not proxy.connections:
-            time.sleep(0.01)
+        eventually(lambda: proxy.connections)
 
         pids = [in_child(lambda: check(source.snapshot()["a"].text == "1")) for _ in range(3)]
 
@@ -273,7 +272,4 @@ def test_nothing_is_left_behind(etcd_server: EtcdServer) -> None:
         with Source(etcd_server.url) as source, source.watch() as snapshots:
             next(snapshots)
 
-    deadline = time.monotonic() + 10
-    while (sockets(), threading.active_count()) != before and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert before == (sockets(), threading.active_count())
+    eventually(lambda: before == (sockets(), threading.active_count()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -23,10 +23,9 @@ from etcd_settings.stores import python_etcd3
 from etcd_settings.stores.python_etcd3 import Etcd3Client, PythonEtcd3Store
 from etcd_settings.testing import EtcdServer
 from tests.conftest import import_etcd3
+from tests.waiting import eventually
 
 APP = "/config/app/"
-
-Eventually = Callable[[Callable[[], object]], None]
 
 
 @contextmanager
@@ -62,7 +61,7 @@ def written(path: str) -> Put:
     return Put(APP + path, "x")
 
 
-def test_a_server_that_dies_is_survived(etcd_server: EtcdServer, eventually: Eventually) -> None:
+def test_a_server_that_dies_is_survived(etcd_server: EtcdServer) -> None:
     """The guest's watch dies with it; the reflector reads everything again, and what was written meanwhile comes."""
     with Client(etcd_server.url) as client, guest(etcd_server, timeout=2) as etcd3:
         client.put(APP + "a", "1")
@@ -81,9 +80,7 @@ def test_a_server_that_dies_is_survived(etcd_server: EtcdServer, eventually: Eve
         assert "3" == etcd3_text(etcd3, APP + "a")  # it is still open, and its owner's
 
 
-def test_a_server_that_freezes_is_noticed(
-    etcd_server: EtcdServer, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_freezes_is_noticed(etcd_server: EtcdServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its connection stands, and nobody PINGs it; being asked after some silence gives it away."""
     monkeypatch.setattr(python_etcd3, "_SILENCE", 0.5)
     with (

@@ -19,10 +19,9 @@ from etcd_settings.reflector import SnapshotIterator
 from etcd_settings.snapshot import Snapshot
 from etcd_settings.testing import EtcdCluster, EtcdServer, Proxy
 from etcd_settings.testing.gateway import to_base64
+from tests.waiting import eventually
 
 APP = "/config/app/"
-
-Eventually = Callable[[Callable[[], object]], None]
 
 
 @pytest.fixture
@@ -78,9 +77,7 @@ def test_a_deletion_that_was_compacted_while_we_were_away(etcd_server: EtcdServe
         assert {"b": "1"} == texts(next(snapshots))
 
 
-def test_a_quiet_prefix_beside_a_busy_neighbour(
-    etcd_server: EtcdServer, line: Proxy, client: Client, eventually: Eventually
-) -> None:
+def test_a_quiet_prefix_beside_a_busy_neighbour(etcd_server: EtcdServer, line: Proxy, client: Client) -> None:
     """Its revision ages into compaction. Reading everything again then is no news, and the next change comes."""
     client.put(APP + "a", "1")
     with source_by(line, etcd_server) as source, source.watch() as snapshots:
@@ -133,7 +130,7 @@ def test_a_restored_cluster_that_has_outgrown_us(tmp_path: Path) -> None:
             assert client.get_prefix(APP) == last
 
 
-def test_a_revoked_role_is_noticed_and_told(caplog: pytest.LogCaptureFixture, eventually: Eventually) -> None:
+def test_a_revoked_role_is_noticed_and_told(caplog: pytest.LogCaptureFixture) -> None:
     """Etcd goes on telling a watch whose role was revoked. Reading again finds it: an error in log and status."""
     with EtcdServer(auth=True) as server, Client(server.root_url) as client:
         client.put(APP + "a", "1")
@@ -153,7 +150,7 @@ def test_a_revoked_role_is_noticed_and_told(caplog: pytest.LogCaptureFixture, ev
     assert "not for us" not in caplog.text
 
 
-def test_a_watch_that_is_refused_when_it_is_created(eventually: Eventually) -> None:
+def test_a_watch_that_is_refused_when_it_is_created() -> None:
     """After a restart etcd 3.5 calls our forgotten token "permission denied": a fresh one, and nothing is missed."""
     with EtcdServer(auth=True) as server, Client(server.root_url) as client:
         client.put(APP + "a", "1")
@@ -215,7 +212,7 @@ def test_a_transaction_is_seen_whole(etcd_server: EtcdServer, client: Client, la
     assert twins_were_never_parted(seen, len(layers))
 
 
-def test_a_transaction_is_seen_whole_where_only_the_layers_may_be_read(eventually: Eventually) -> None:
+def test_a_transaction_is_seen_whole_where_only_the_layers_may_be_read() -> None:
     """A role that allows two layers, and not what they have in common: still whole, still live, nothing missed."""
     layers = ("common/", "production/")
     with EtcdServer(auth=True) as server, Client(server.root_url) as client:
@@ -234,7 +231,7 @@ def test_a_transaction_is_seen_whole_where_only_the_layers_may_be_read(eventuall
     assert twins_were_never_parted(seen, 2)
 
 
-def test_a_paused_member_is_noticed_within_ten_seconds(etcd_cluster: EtcdCluster, eventually: Eventually) -> None:
+def test_a_paused_member_is_noticed_within_ten_seconds(etcd_cluster: EtcdCluster) -> None:
     """Its kernel goes on acknowledging, so only PINGs tell. The watch moves on, and brings what was written."""
     with Source(etcd_cluster.url) as source, source.watch() as snapshots:
         next(snapshots)
@@ -249,7 +246,7 @@ def test_a_paused_member_is_noticed_within_ten_seconds(etcd_cluster: EtcdCluster
         watched.resume()
 
 
-def test_idle_costs_next_to_nothing(etcd_server: EtcdServer, eventually: Eventually) -> None:
+def test_idle_costs_next_to_nothing(etcd_server: EtcdServer) -> None:
     """Two watches of one source for 13 seconds: one thread, milliseconds of CPU, and PINGs alone on the line."""
     threads = threading.active_count()
     with Source(etcd_server.url) as source, source.watch() as snapshots, source.watch() as others:

@@ -8,7 +8,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from functools import partial
 from io import StringIO
@@ -40,8 +40,7 @@ from etcd_settings.snapshot import Entry
 from etcd_settings.source import Source
 from tests.integrations.conftest import Held, put
 from tests.making import make_entry
-
-Eventually = Callable[[Callable[[], object]], None]
+from tests.waiting import eventually
 
 
 class Site(Protocol):
@@ -73,7 +72,7 @@ def site(held: Held, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
         delattr(LazySettings, name)
 
 
-def follow(eventually: Eventually) -> None:
+def follow() -> None:
     """Serve a request."""
     following.begin_with_a_request(WSGIHandler)
     eventually(lambda: following.following()._live is not None)
@@ -261,11 +260,11 @@ def test_a_schema_with_a_lower_case_name_is_refused(held: Held) -> None:
         load_settings({}, held({}), Schema)
 
 
-def test_a_live_name_follows_although_django_keeps_what_it_was_asked_for(site: Site, eventually: Eventually) -> None:
+def test_a_live_name_follows_although_django_keeps_what_it_was_asked_for(site: Site) -> None:
     """Reading it before, which fills the cache of LazySettings, makes no difference; others stay as they are."""
     source = site({"FEATURE_X": False, "PAGE_SIZE": 1}, {"FEATURE_X": "false", "PAGE_SIZE": "2"})
     assert (False, 2) == (settings.FEATURE_X, settings.PAGE_SIZE)
-    follow(eventually)
+    follow()
 
     put(source, "PAGE_SIZE", "3")
     put(source, "FEATURE_X", "true")
@@ -276,11 +275,11 @@ def test_a_live_name_follows_although_django_keeps_what_it_was_asked_for(site: S
     eventually(lambda: settings.FEATURE_X is False)
 
 
-def test_a_name_that_comes_and_goes(site: Site, eventually: Eventually) -> None:
+def test_a_name_that_comes_and_goes(site: Site) -> None:
     """Without a default a live setting is there for as long as etcd holds it."""
     source = site({"FEATURE_X": False}, {"FEATURE_OLD": "1"})
     assert "1" == settings.FEATURE_OLD
-    follow(eventually)
+    follow()
 
     put(source, "FEATURE_NEW", "2")
     source.store.delete("/config/app/FEATURE_OLD")
@@ -289,10 +288,10 @@ def test_a_name_that_comes_and_goes(site: Site, eventually: Eventually) -> None:
     eventually(lambda: not hasattr(settings, "FEATURE_OLD"))
 
 
-def test_live_names_yield_to_overrides_and_come_back(site: Site, eventually: Eventually) -> None:
+def test_live_names_yield_to_overrides_and_come_back(site: Site) -> None:
     """Whatever etcd says meanwhile, the override holds; right after it the newest value is there."""
     source = site({"FEATURE_X": 1}, {})
-    follow(eventually)
+    follow()
     with override_settings(FEATURE_X=10):
         with override_settings(FEATURE_X=20):
             put(source, "FEATURE_X", "2")
@@ -307,10 +306,10 @@ def test_live_names_yield_to_overrides_and_come_back(site: Site, eventually: Eve
     assert 2 == settings.FEATURE_X
 
 
-def test_what_is_assigned_stays(site: Site, eventually: Eventually) -> None:
+def test_what_is_assigned_stays(site: Site) -> None:
     """As anywhere in Django, ``settings.X = …`` has the last word."""
     source = site({"FEATURE_X": 1, "FEATURE_Y": 1}, {})
-    follow(eventually)
+    follow()
     settings.FEATURE_X = 5
     put(source, "FEATURE_X", "2")
     put(source, "FEATURE_Y", "2")
@@ -319,10 +318,10 @@ def test_what_is_assigned_stays(site: Site, eventually: Eventually) -> None:
     assert 5 == settings.FEATURE_X
 
 
-def test_a_bad_update_is_refused_whole(site: Site, eventually: Eventually) -> None:
+def test_a_bad_update_is_refused_whole(site: Site) -> None:
     """A wrong type anywhere leaves every live setting as it is, until it is mended."""
     source = site({"FEATURE_X": 1, "FEATURE_Y": "a", "PAGE_SIZE": 1}, {})
-    follow(eventually)
+    follow()
 
     put(source, "FEATURE_X", "many")
     put(source, "FEATURE_Y", "b")
@@ -333,7 +332,7 @@ def test_a_bad_update_is_refused_whole(site: Site, eventually: Eventually) -> No
     eventually(lambda: (settings.FEATURE_X, settings.FEATURE_Y) == (2, "b"))
 
 
-def test_the_signal_tells_old_and_new(site: Site, eventually: Eventually, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_signal_tells_old_and_new(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """With the revision; a receiver that raises harms nobody, and the log quotes nothing of what it says."""
     source = site({"FEATURE_X": 1, "FEATURE_Y": 1}, {})
     told: list[tuple[Any, Any]] = []
@@ -347,7 +346,7 @@ def test_the_signal_tells_old_and_new(site: Site, eventually: Eventually, caplog
     settings_changed.connect(fail)
     settings_changed.connect(note)
     try:
-        follow(eventually)
+        follow()
         revision = source.store.put("/config/app/FEATURE_X", "2")
         eventually(lambda: told)
     finally:
@@ -359,7 +358,7 @@ def test_the_signal_tells_old_and_new(site: Site, eventually: Eventually, caplog
     assert "(1, 2)" not in caplog.text
 
 
-def test_the_signal_tells_none_from_what_is_not_there(site: Site, eventually: Eventually) -> None:
+def test_the_signal_tells_none_from_what_is_not_there(site: Site) -> None:
     """`UNSET` stands for a setting that is not there, and None for None."""
     source = site({"FEATURE_X": None}, {"FEATURE_OLD": "1"})
     told: dict[str, Any] = {}
@@ -369,7 +368,7 @@ def test_the_signal_tells_none_from_what_is_not_there(site: Site, eventually: Ev
 
     settings_changed.connect(note)
     try:
-        follow(eventually)
+        follow()
         source.store.put("/config/app/FEATURE_X", "2")
         source.store.put("/config/app/FEATURE_NEW", "3")
         source.store.delete("/config/app/FEATURE_OLD")
@@ -391,7 +390,7 @@ def test_the_first_request_sees_what_etcd_holds_then(site: Site, monkeypatch: py
     assert 2 == settings.FEATURE_X
 
 
-def test_no_request_waits_for_long(site: Site, eventually: Eventually, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_request_waits_for_long(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """If etcd is slow the settings of the start do; the next requests do not wait at all, and it goes on by itself."""
     source = site({"FEATURE_X": 1}, {})
     put(source, "FEATURE_X", "2")
@@ -427,14 +426,12 @@ def test_only_a_server_s_request_begins_it(site: Site) -> None:
     assert following.following()._begun
 
 
-def test_readers_never_meet_a_gap_or_a_mixture(
-    site: Site, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_readers_never_meet_a_gap_or_a_mixture(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight threads read through 100 reloads: every read succeeds, and one state is never half of another."""
     monkeypatch.setattr(following, "Live", partial(Live, debounce=(0, 0)))
     interval = sys.getswitchinterval()
     source = site({"FEATURE_PAIR": {"a": 0, "b": 0}, "FEATURE_A": 0}, {})
-    follow(eventually)
+    follow()
     problems: list[object] = []
     over = threading.Event()
 
@@ -533,10 +530,10 @@ def test_a_check_warns_of_lower_case_names(site: Site) -> None:
     assert ["'/config/app/page_size'"] == [message.msg.split()[0] for message in check_names(None)]
 
 
-def test_what_django_reads_once_is_not_live_even_if_it_is_named(site: Site, eventually: Eventually) -> None:
+def test_what_django_reads_once_is_not_live_even_if_it_is_named(site: Site) -> None:
     """A server runs no checks; so nothing is half changed there."""
     source = site({"ETCD_SETTINGS": {"LIVE": ["*"]}, "TIME_ZONE": "UTC", "FEATURE_X": 1}, {})
-    follow(eventually)
+    follow()
 
     put(source, "TIME_ZONE", "Europe/Paris")
     put(source, "FEATURE_X", "2")

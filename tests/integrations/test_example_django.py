@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from etcd_settings.testing import EtcdServer
+from tests.waiting import eventually
 
 PROJECT = Path(__file__).parents[2] / "integrations" / "django"
 PATIENCE = 30.0
@@ -175,10 +176,7 @@ def test_the_autoreloader_starts_the_site_anew(
 
 
 def test_a_refused_update_is_logged_without_the_value(
-    environment: dict[str, str],
-    etcd_server: EtcdServer,
-    tmp_path: Path,
-    eventually: Callable[[Callable[[], object]], None],
+    environment: dict[str, str], etcd_server: EtcdServer, tmp_path: Path
 ) -> None:
     """The log names the key; the workers go on with what they had, through an outage too, and take what comes after."""
     with serving(SERVERS["sync"], environment, tmp_path) as server:
@@ -210,10 +208,7 @@ def test_the_commands_tell_what_etcd_says(environment: dict[str, str], etcd_serv
 
 
 def test_watch_prints_changes_until_it_is_interrupted(
-    environment: dict[str, str],
-    etcd_server: EtcdServer,
-    eventually: Callable[[Callable[[], object]], None],
-    tmp_path: Path,
+    environment: dict[str, str], etcd_server: EtcdServer, tmp_path: Path
 ) -> None:
     """One line a change, and exit code 130."""
     log = tmp_path / "watch"

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,10 @@ import httpx
 import pytest
 
 from etcd_settings.testing import EtcdServer
+from tests.waiting import eventually
 
 PROJECT = Path(__file__).parents[2] / "integrations" / "dynaconf"
 WORKERS = 3
-
-Eventually = Callable[[Callable[[], object]], None]
 
 
 class Service:
@@ -101,7 +100,7 @@ def environment(etcd_server: EtcdServer) -> dict[str, str]:
     params=[[], ["--preload"], ["--worker-class", "gthread", "--threads", "4"], ["--worker-class", "gevent"]],
     ids=" ".join,
 )
-def service(environment: dict[str, str], request: pytest.FixtureRequest, eventually: Eventually) -> Iterator[Service]:
+def service(environment: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Service]:
     service = Service(environment, *request.param)
     try:
         eventually(lambda: len(service.workers()) == WORKERS)
@@ -110,9 +109,7 @@ def service(environment: dict[str, str], request: pytest.FixtureRequest, eventua
         service.stop()
 
 
-def test_the_service_follows_etcd_in_every_worker(
-    service: Service, etcd_server: EtcdServer, eventually: Eventually
-) -> None:
+def test_the_service_follows_etcd_in_every_worker(service: Service, etcd_server: EtcdServer) -> None:
     """A change reaches all, a wrong one none; HUP makes new workers that follow too, and stopping takes no force."""
 
     def all_say(greeting: str) -> bool:

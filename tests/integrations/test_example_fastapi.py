@@ -7,13 +7,14 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from etcd_settings.testing import EtcdServer
+from tests.waiting import eventually
 
 PROJECT = Path(__file__).parents[2] / "integrations" / "fastapi"
 
@@ -95,9 +96,7 @@ def test_the_service_serves_what_etcd_holds(service: Service) -> None:
         assert {"amount": "7.00", "currency": "EUR"} == client.get("/total", headers={"token": "change me"}).json()
 
 
-def test_a_change_arrives_without_a_restart(
-    service: Service, etcd_server: EtcdServer, eventually: Callable[[Callable[[], object]], None]
-) -> None:
+def test_a_change_arrives_without_a_restart(service: Service, etcd_server: EtcdServer) -> None:
     """The service serves the new price, and its callback tells of it."""
     with httpx.Client(base_url=service.url) as client:
         etcd_server.etcdctl("put", "/config/catalog/prices/tea", "4.50")
@@ -106,9 +105,7 @@ def test_a_change_arrives_without_a_restart(
         eventually(lambda: "New prices for tea" in service.log)
 
 
-def test_wrong_settings_do_not_get_in(
-    service: Service, etcd_server: EtcdServer, eventually: Callable[[Callable[[], object]], None]
-) -> None:
+def test_wrong_settings_do_not_get_in(service: Service, etcd_server: EtcdServer) -> None:
     """The last good ones serve on, log and health name the key and not the value, and the next good one is taken."""
     with httpx.Client(base_url=service.url) as client:
         etcd_server.etcdctl("put", "/config/catalog/prices/tea", "free-of-charge")
@@ -126,9 +123,7 @@ def test_wrong_settings_do_not_get_in(
         assert "change me" not in told
 
 
-def test_the_service_survives_an_outage(
-    service: Service, etcd_server: EtcdServer, eventually: Callable[[Callable[[], object]], None]
-) -> None:
+def test_the_service_survives_an_outage(service: Service, etcd_server: EtcdServer) -> None:
     """While etcd is away the last snapshot is served on, and afterwards the newest."""
     with httpx.Client(base_url=service.url) as client:
         assert 200 == client.get("/price/tea").status_code

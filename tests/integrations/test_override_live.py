@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from etcd_settings import Live, Source
 from etcd_settings.stores.memory import MemoryStore
 from etcd_settings.testing import override
+from tests.waiting import eventually
 
 PREFIX = "/config/app/"
 
 
-def test_an_override_is_a_change_for_a_live(eventually: Callable[[Callable[[], object]], None]) -> None:
+def test_an_override_is_a_change_for_a_live() -> None:
     """Its begin and its end each make a candidate, and what does not change stays."""
     store = MemoryStore()
     store.put(PREFIX + "debug", "false")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,10 +11,10 @@ import pytest
 from etcd_settings.errors import RequestError
 from etcd_settings.etcd import Client
 from etcd_settings.testing import EtcdCluster, Member, StartError
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.etcd
 
-Eventually = Callable[[Callable[[], object]], None]
 pytestmark = pytest.mark.flaky(reruns=2)  # raft's elections take as long as they take where two cores are busy
 
 KEY = "/config/app/a"
@@ -67,7 +66,7 @@ def test_another_leads_when_the_leader_dies(etcd_cluster: EtcdCluster) -> None:
     assert revision == leader.revision()
 
 
-def test_another_leads_when_the_leader_freezes(etcd_cluster: EtcdCluster, eventually: Eventually) -> None:
+def test_another_leads_when_the_leader_freezes(etcd_cluster: EtcdCluster) -> None:
     """A paused leader is replaced, and catches up when it goes on."""
 
     def has_caught_up() -> bool:
@@ -86,7 +85,7 @@ def test_another_leads_when_the_leader_freezes(etcd_cluster: EtcdCluster, eventu
     eventually(has_caught_up)
 
 
-def test_a_parted_member_stands_alone(etcd_cluster: EtcdCluster, eventually: Eventually) -> None:
+def test_a_parted_member_stands_alone(etcd_cluster: EtcdCluster) -> None:
     """It loses its leader and hears nothing of what the others decide, while clients still reach it; then it heals."""
     etcd_cluster.put(KEY, "before")
     index = etcd_cluster.members.index(etcd_cluster.leader())
@@ -101,7 +100,7 @@ def test_a_parted_member_stands_alone(etcd_cluster: EtcdCluster, eventually: Eve
     eventually(lambda: locally(lonely) == "during")
 
 
-def test_a_parted_follower_changes_nothing_for_the_others(etcd_cluster: EtcdCluster, eventually: Eventually) -> None:
+def test_a_parted_follower_changes_nothing_for_the_others(etcd_cluster: EtcdCluster) -> None:
     """The leader stays the same during a follower's absence."""
     leader = etcd_cluster.leader()
     index = (etcd_cluster.members.index(leader) + 1) % 3
@@ -111,7 +110,7 @@ def test_a_parted_follower_changes_nothing_for_the_others(etcd_cluster: EtcdClus
         assert leader is etcd_cluster.leader()
 
 
-def test_partitions_nest(etcd_cluster: EtcdCluster, eventually: Eventually) -> None:
+def test_partitions_nest(etcd_cluster: EtcdCluster) -> None:
     """Two parted members are apart from each other too, and each comes back by itself."""
     etcd_cluster.put(KEY, "before")
 
@@ -188,7 +187,7 @@ def test_a_failed_start_leaves_nothing_behind() -> None:
     assert not cluster.site.folder.exists()
 
 
-def test_a_forked_child_ends_nothing(etcd_cluster: EtcdCluster, eventually: Eventually) -> None:
+def test_a_forked_child_ends_nothing(etcd_cluster: EtcdCluster) -> None:
     """A child that runs its parent's clean-up disturbs neither the members nor the lines between them."""
     child = os.fork()
     if not child:

@@ -15,10 +15,9 @@ from pathlib import Path
 import pytest
 
 from etcd_settings.testing import EtcdServer
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.etcd
-
-Eventually = Callable[[Callable[[], object]], None]
 
 PROGRAM = """
 import os, sys, time
@@ -117,7 +116,7 @@ def is_there(pid: int) -> bool:
     "body", [WITH_BLOCK, PAUSED, CLUSTER, WITH_A_SIBLING], ids=["server", "paused", "cluster", "sibling"]
 )
 def test_a_signal_that_ends_the_program_ends_the_server(
-    run: Callable[[str], subprocess.Popen[str]], eventually: Eventually, body: str, number: signal.Signals
+    run: Callable[[str], subprocess.Popen[str]], body: str, number: signal.Signals
 ) -> None:
     """Also one that gives the program no time, and also when a forked sibling holds its pipes open."""
     program = run(body)
@@ -130,7 +129,7 @@ def test_a_signal_that_ends_the_program_ends_the_server(
     eventually(lambda: not is_there(pid) and not folder.exists())
 
 
-def test_all_of_them_may_be_ended_at_once(run: Callable[[str], subprocess.Popen[str]], eventually: Eventually) -> None:
+def test_all_of_them_may_be_ended_at_once(run: Callable[[str], subprocess.Popen[str]]) -> None:
     """A machine that shuts down tells everybody: program, guard and server."""
     program = run(WITH_BLOCK)
     pid, folder = facts(program)
@@ -145,9 +144,7 @@ def test_all_of_them_may_be_ended_at_once(run: Callable[[str], subprocess.Popen[
 
 
 @pytest.mark.parametrize("body", [FORGOTTEN, RAISES, HARD_EXIT], ids=["forgotten", "raises", "hard exit"])
-def test_a_program_that_forgets_the_server_leaves_none(
-    run: Callable[[str], subprocess.Popen[str]], eventually: Eventually, body: str
-) -> None:
+def test_a_program_that_forgets_the_server_leaves_none(run: Callable[[str], subprocess.Popen[str]], body: str) -> None:
     """Reaching the end, or an exception, without `close` is enough."""
     program = run(body)
     pid, folder = facts(program)
@@ -158,7 +155,7 @@ def test_a_program_that_forgets_the_server_leaves_none(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child when its parent's parent is gone")
-def test_the_server_does_not_outlive_its_guard(etcd_server: EtcdServer, eventually: Eventually) -> None:
+def test_the_server_does_not_outlive_its_guard(etcd_server: EtcdServer) -> None:
     """Should the process in between be killed, the server goes with it, and can be started again."""
     assert etcd_server.pid is not None
     pid = etcd_server.pid

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -16,11 +15,11 @@ from etcd_settings.etcd import Client
 from etcd_settings.testing import EtcdServer, StartError, find_binaries
 from etcd_settings.testing.gateway import Gateway
 from etcd_settings.testing.ports import HOST, free_port
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.etcd
 
 TLS = bool | Literal["mutual"]
-Eventually = Callable[[Callable[[], object]], None]
 
 
 def is_running(pid: int | None) -> bool:
@@ -134,7 +133,7 @@ def test_what_is_down_feels_nothing(etcd_server: EtcdServer) -> None:
     assert "down" == etcd_server.state
 
 
-def test_a_crash_by_itself_is_noticed(etcd_server: EtcdServer, eventually: Eventually) -> None:
+def test_a_crash_by_itself_is_noticed(etcd_server: EtcdServer) -> None:
     """A process that somebody else killed counts as down, and can be started again."""
     assert etcd_server.pid is not None
     os.kill(etcd_server.pid, 9)

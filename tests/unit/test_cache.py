@@ -6,7 +6,6 @@ import gc
 import logging
 import os
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from etcd_settings.errors import AuthenticationError, EtcdSettingsError, Permiss
 from etcd_settings.freshness import Held, Policy
 from etcd_settings.snapshot import Entry, Snapshot
 from etcd_settings.testing.clocks import FakeClock
+from tests.waiting import eventually
 
 OUTAGE = UnavailableError({"a:2379": "connection refused"})
 REFUSED = AuthenticationError(endpoint="a:2379", user="u")
@@ -132,14 +132,6 @@ def waiters(monkeypatch: pytest.MonkeyPatch) -> Waiters:
     return waiters
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait until something that another thread does has happened."""
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        os.sched_yield()
-
-
 # --- freshness ---
 
 
@@ -238,7 +230,7 @@ def test_fifty_threads_make_one_read(time_: FakeClock, waiters: Waiters) -> None
     cache = Cache(gate.read, Policy(), name="x", clock=time_.clock)
     with ThreadPoolExecutor(50) as pool:
         futures = [pool.submit(cache.get, timeout=10) for _ in range(50)]
-        wait_for(lambda: waiters.count == 49)
+        eventually(lambda: waiters.count == 49)
         gate.leave.set()
         found = {id(future.result()) for future in futures}
 
@@ -252,7 +244,7 @@ def test_a_failure_is_everybodys_and_each_gets_an_error_of_its_own(time_: FakeCl
     cache = Cache(gate.read, Policy(), name="x", clock=time_.clock)
     with ThreadPoolExecutor(8) as pool:
         futures = [pool.submit(cache.get, timeout=10) for _ in range(8)]
-        wait_for(lambda: waiters.count == 7)
+        eventually(lambda: waiters.count == 7)
         gate.leave.set()
         errors = [future.exception() for future in futures]
 
@@ -267,10 +259,10 @@ def test_a_forced_read_is_not_satisfied_by_one_that_began_before(time_: FakeCloc
     cache = Cache(gate.read, Policy(), name="x", clock=time_.clock)
     with ThreadPoolExecutor(5) as pool:
         first = pool.submit(cache.get, timeout=10)
-        wait_for(gate.entered.is_set)
+        eventually(gate.entered.is_set)
         time_.tick(1)
         forced = [pool.submit(cache.get, timeout=10, max_age=0) for _ in range(4)]
-        wait_for(lambda: waiters.count == 4)
+        eventually(lambda: waiters.count == 4)
         gate.leave.set()
 
         assert 1 == first.result().revision
@@ -304,7 +296,7 @@ def test_a_waiter_has_a_timeout_of_its_own(time_: FakeClock) -> None:
     cache = Cache(gate.read, Policy(), name="etcd://a/p/", clock=time_.clock)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(cache.get, timeout=10)
-        wait_for(gate.entered.is_set)
+        eventually(gate.entered.is_set)
         with pytest.raises(UnavailableError, match="etcd://a/p/: another thread's read did not end within 0 s"):
             cache.get(timeout=0)
         gate.leave.set()
@@ -314,7 +306,7 @@ def test_a_waiter_has_a_timeout_of_its_own(time_: FakeClock) -> None:
         gate.leave.clear()
         time_.tick(31)
         second = pool.submit(cache.get, timeout=10)
-        wait_for(gate.entered.is_set)
+        eventually(gate.entered.is_set)
         assert 1 == cache.get(timeout=0).revision
         gate.leave.set()
         second.result()
@@ -326,9 +318,9 @@ def test_who_has_no_time_left_does_not_begin_a_read(time_: FakeClock, waiters: W
     cache = Cache(gate.read, Policy(), name="x", clock=time_.clock)
     with ThreadPoolExecutor(2) as pool:
         killed = pool.submit(cache.get, timeout=10)
-        wait_for(gate.entered.is_set)
+        eventually(gate.entered.is_set)
         other = pool.submit(cache.get, timeout=10)
-        wait_for(lambda: waiters.count == 1)
+        eventually(lambda: waiters.count == 1)
         time_.tick(11)
         gate.leave.set()
 
@@ -348,9 +340,9 @@ def test_who_waits_takes_over_from_one_that_was_interrupted(time_: FakeClock, wa
     cache = Cache(gate.read, Policy(), name="x", clock=time_.clock)
     with ThreadPoolExecutor(5) as pool:
         killed = pool.submit(cache.get, timeout=10)
-        wait_for(gate.entered.is_set)
+        eventually(gate.entered.is_set)
         others = [pool.submit(cache.get, timeout=10) for _ in range(4)]
-        wait_for(lambda: waiters.count == 4)
+        eventually(lambda: waiters.count == 4)
         gate.leave.set()
 
         assert isinstance(killed.exception(), Killed)
@@ -773,7 +765,7 @@ def test_a_child_forked_in_mid_read_reads_for_itself(time_: FakeClock) -> None:
     time_.tick(31)
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(cache.get, timeout=10)
-        wait_for(gate.entered.is_set)
+        eventually(gate.entered.is_set)
 
         def check() -> bool:
             kept = cache.state.held is not None and cache.state.held.snapshot.revision == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -23,6 +23,7 @@ from etcd_settings.hooks import (
 )
 from etcd_settings.stores.memory import MemoryStore
 from tests.living import App
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_reads_and_outages_are_seen(seen: list[Event], monkeypatch: pytest.Monke
     assert OutageEnded("memory://hooks/", 2) == seen[2]
 
 
-def test_reloads_and_rejections_are_seen(seen: list[Event], eventually: Callable[[Callable[[], object]], None]) -> None:
+def test_reloads_and_rejections_are_seen(seen: list[Event]) -> None:
     """With revisions, paths and types, and without a value."""
     with Source("memory://hooks-live/config/app/") as source:
         app = App(source, MemoryStore.shared("hooks-live"))

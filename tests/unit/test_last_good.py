@@ -22,6 +22,7 @@ from etcd_settings.snapshot import Entry, Snapshot
 from etcd_settings.source import Source
 from etcd_settings.stores.memory import MemoryStore
 from etcd_settings.testing.clocks import FakeClock
+from tests.waiting import eventually
 
 PREFIX = "/config/app/"
 
@@ -291,12 +292,7 @@ def test_every_judge_has_to_accept(file: LastGood, path: Path) -> None:
 # --- many at once ---
 
 
-def test_nobody_waits_for_anothers_disk(
-    file: LastGood,
-    path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    eventually: Callable[[Callable[[], object]], None],
-) -> None:
+def test_nobody_waits_for_anothers_disk(file: LastGood, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While one thread writes, others leave what they have and go; the writer writes the newest of it."""
     writing, go_on = threading.Event(), threading.Event()
     written: list[int] = []

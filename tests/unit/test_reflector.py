@@ -15,8 +15,7 @@ from etcd_settings.snapshot import Entries, Snapshot
 from etcd_settings.source import Source
 from etcd_settings.stores.memory import MemoryStore
 from tests.making import PREFIX, make_row
-
-Eventually = Callable[[Callable[[], object]], None]
+from tests.waiting import eventually
 
 
 def texts(snapshot: Snapshot | None) -> dict[str, str]:
@@ -174,7 +173,7 @@ def test_everything_is_read_again_after_a_while() -> None:
     assert store.watches >= 3
 
 
-def test_reading_again_on_time_is_no_news(store: MemoryStore, eventually: Eventually) -> None:
+def test_reading_again_on_time_is_no_news(store: MemoryStore) -> None:
     """However often everything is read again, the watch is told to stand once, and to have ended once."""
     told: list[hooks.Event] = []
     end = hooks.observe(told.append)
@@ -196,7 +195,7 @@ def test_reading_again_on_time_is_no_news(store: MemoryStore, eventually: Eventu
     assert [hooks.Connected, hooks.Disconnected] == [type(event) for event in mine]
 
 
-def test_a_failure_to_read_again_ends_being_live(eventually: Eventually) -> None:
+def test_a_failure_to_read_again_ends_being_live() -> None:
     """When the read that is due fails, nobody claims any longer that changes are coming in."""
 
     class Failing(Scripted):

@@ -25,6 +25,7 @@ from etcd_settings.snapshot import Snapshot
 from etcd_settings.source import Source
 from etcd_settings.stores.memory import MemoryStore, MemoryWatch
 from etcd_settings.testing.clocks import FakeClock
+from tests.waiting import eventually
 
 OUTAGE = UnavailableError({"a:2379": "connection refused"})
 PREFIX = "/config/app/"
@@ -272,7 +273,7 @@ def test_what_was_served_empty_is_an_error_once_credentials_are_refused(store: F
 # --- many at once ---
 
 
-def test_fifty_threads_make_one_read(store: Flaky, eventually: Callable[[Callable[[], object]], None]) -> None:
+def test_fifty_threads_make_one_read(store: Flaky) -> None:
     """However many ask at once, the store is read once."""
     entered, leave = threading.Event(), threading.Event()
     read = store.read
@@ -300,7 +301,7 @@ def test_fifty_threads_make_one_read(store: Flaky, eventually: Callable[[Callabl
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
-def test_a_child_of_a_busy_parent_works(store: Flaky, eventually: Callable[[Callable[[], object]], None]) -> None:
+def test_a_child_of_a_busy_parent_works(store: Flaky) -> None:
     """A fork while another thread reads and the registry is locked leaves a child that reads, shares and closes."""
     entered, leave = threading.Event(), threading.Event()
     read, parent = store.read, os.getpid()

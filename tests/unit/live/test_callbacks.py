@@ -7,7 +7,7 @@ import gc
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Sized
+from collections.abc import Sized
 from functools import partial
 from typing import Any
 
@@ -18,8 +18,8 @@ from etcd_settings.errors import ClosedError, NotStartedError
 from etcd_settings.integrations.pydantic_settings import EtcdBaseSettings, EtcdSettingsConfigDict
 from etcd_settings.live import Changes
 from tests.living import App, Database, Settings
+from tests.waiting import eventually
 
-Eventually = Callable[[Callable[[], object]], None]
 QUICK = (0.0, 0.0)
 
 
@@ -27,7 +27,7 @@ def _is_longer(what: Sized, than: int) -> bool:
     return len(what) > than
 
 
-def test_a_change_says_what_changed(app: App, eventually: Eventually) -> None:
+def test_a_change_says_what_changed(app: App) -> None:
     """Old and new settings, whole, with the paths that differ and the revision."""
     changes: list[Change[Settings]] = []
     with Live(app.load) as live:
@@ -40,7 +40,7 @@ def test_a_change_says_what_changed(app: App, eventually: Eventually) -> None:
     assert "db2" not in repr(changes[0])
 
 
-def test_every_spelling_registers(app: App, eventually: Eventually) -> None:
+def test_every_spelling_registers(app: App) -> None:
     """Bare, with parentheses, with paths; what comes back is called as the function was."""
     told: list[str] = []
     live = Live(app.load, debounce=QUICK)
@@ -80,7 +80,7 @@ def test_what_is_no_function_and_no_path_is_refused(app: App) -> None:
         Live(app.load).on_change(1)  # type: ignore[call-overload]  # that is the point
 
 
-def test_a_cancelled_one_is_not_called(app: App, eventually: Eventually) -> None:
+def test_a_cancelled_one_is_not_called(app: App) -> None:
     """Also if it is cancelled by one that is called before it, and twice."""
     told: list[str] = []
     with Live(app.load, debounce=QUICK) as live:
@@ -103,7 +103,7 @@ def test_a_cancelled_one_is_not_called(app: App, eventually: Eventually) -> None
     assert {"first"} == set(told)
 
 
-def test_one_that_raises_harms_nobody(app: App, eventually: Eventually, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_that_raises_harms_nobody(app: App, caplog: pytest.LogCaptureFixture) -> None:
     """The others are told, the next change comes, and the log has its name and place and no message."""
     told: list[int] = []
     with Live(app.load, debounce=QUICK) as live:
@@ -130,7 +130,7 @@ def test_one_that_raises_harms_nobody(app: App, eventually: Eventually, caplog: 
     assert "4711" not in caplog.text
 
 
-def test_callbacks_run_on_one_thread_that_is_not_the_watch_s(app: App, eventually: Eventually) -> None:
+def test_callbacks_run_on_one_thread_that_is_not_the_watch_s(app: App) -> None:
     """One after the other, and so does the factory, after the start."""
     threads: list[str] = []
 
@@ -147,7 +147,7 @@ def test_callbacks_run_on_one_thread_that_is_not_the_watch_s(app: App, eventuall
 
 
 @pytest.mark.parametrize("what", ["close", "wait"])
-def test_closing_and_waiting_within_a_callback_raise(app: App, eventually: Eventually, what: str) -> None:
+def test_closing_and_waiting_within_a_callback_raise(app: App, what: str) -> None:
     """They would wait for the callback itself."""
     raised: list[BaseException] = []
     with Live(app.load, debounce=QUICK) as live:
@@ -205,15 +205,14 @@ def test_closing_ends_those_who_wait(app: App) -> None:
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    while not live._dispatcher.decisions._waiting:
-        waiting.join(0.005)
+    eventually(lambda: live._dispatcher.decisions._waiting)
     live.close()
     waiting.join(10)
 
     assert 1 == len(raised)
 
 
-def test_a_rejection_is_told_by_the_same_thread(app: App, eventually: Eventually) -> None:
+def test_a_rejection_is_told_by_the_same_thread(app: App) -> None:
     """One that raises there is logged too."""
     threads: list[str] = []
 
@@ -337,7 +336,7 @@ def test_an_async_callback_without_a_loop_is_a_mistake(app: App) -> None:
         Live(app.load, on_reject=callback)
 
 
-def test_a_loop_that_is_gone_harms_nobody(app: App, eventually: Eventually) -> None:
+def test_a_loop_that_is_gone_harms_nobody(app: App) -> None:
     """Its callbacks and iterations are left out, and the others are told."""
     told: list[int] = []
     live = Live(app.load, debounce=QUICK)
@@ -436,7 +435,7 @@ def test_waiting_on_a_loop(app: App) -> None:
     asyncio.run(main())
 
 
-def test_one_function_may_be_registered_twice(app: App, eventually: Eventually) -> None:
+def test_one_function_may_be_registered_twice(app: App) -> None:
     """Decorators stack: each has paths of its own, and is cancelled by itself."""
     told: list[frozenset[str]] = []
     with Live(app.load, debounce=QUICK) as live:

@@ -17,8 +17,8 @@ from etcd_settings import Change, InvalidSettingsError, Live, Rejection, Source,
 from etcd_settings.errors import ClosedError, ConfigurationError, NotStartedError, RejectedUpdateError
 from etcd_settings.stores.memory import MemoryStore
 from tests.living import App, Database, Settings
+from tests.waiting import eventually
 
-Eventually = Callable[[Callable[[], object]], None]
 QUICK = (0.0, 0.0)
 
 
@@ -177,7 +177,7 @@ def test_the_next_good_update_clears_a_rejection(app: App) -> None:
     assert [frozenset({"debug"})] == [change.paths for change in changes]
 
 
-def test_the_same_wrong_state_is_told_once(app: App, eventually: Eventually) -> None:
+def test_the_same_wrong_state_is_told_once(app: App) -> None:
     """Reading everything again, as after a lost connection, finds the same and is silent."""
     told: list[Rejection] = []
     with Live(app.load, on_reject=told.append, relist=0.02) as live:
@@ -189,7 +189,7 @@ def test_the_same_wrong_state_is_told_once(app: App, eventually: Eventually) -> 
         assert live.rejection is told[0]
 
 
-def test_a_relist_that_finds_the_same_is_silent(app: App, eventually: Eventually) -> None:
+def test_a_relist_that_finds_the_same_is_silent(app: App) -> None:
     """The factory is not even called."""
     calls: list[int] = []
 
@@ -205,9 +205,7 @@ def test_a_relist_that_finds_the_same_is_silent(app: App, eventually: Eventually
     assert 1 == len(calls)
 
 
-def test_a_relist_finds_what_the_watch_missed(
-    app: App, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_relist_finds_what_the_watch_missed(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """A watch may go on and tell nothing; hence everything is read again now and then."""
     monkeypatch.setattr(MemoryStore, "_tell", lambda self: None)
     with Live(app.load, relist=0.02) as live:
@@ -283,7 +281,7 @@ def test_a_burst_is_one_reload(app: App) -> None:
     assert 2 == len(calls)
 
 
-def test_an_endless_burst_does_not_hold_up_reloads(app: App, eventually: Eventually) -> None:
+def test_an_endless_burst_does_not_hold_up_reloads(app: App) -> None:
     """After the longest time a candidate is built, quiet or not."""
     with Live(app.load, debounce=(0.1, 0.2)) as live:
         ports = iter(range(1, 1_000_000))
@@ -374,7 +372,7 @@ def test_two_sources(app: App) -> None:
             live.wait(1, source=third)
 
 
-def test_sources_are_found_anew_at_every_build(app: App, eventually: Eventually) -> None:
+def test_sources_are_found_anew_at_every_build(app: App) -> None:
     """One that settings lead to is followed from then on, and no longer when they lead elsewhere."""
     others = {name: Source(f"memory://live-{name}/") for name in ("x", "y")}
     for name in others:
@@ -456,7 +454,7 @@ def test_wrong_arguments_are_told_at_once(arguments: dict[str, Any]) -> None:
         Live(Settings, **arguments)
 
 
-def test_the_status_tells_how_it_is_doing(app: App, eventually: Eventually) -> None:
+def test_the_status_tells_how_it_is_doing(app: App) -> None:
     """What a source says, and connected, reloads and rejection beside it."""
     with Live(app.load) as live:
         eventually(lambda: live.status().connected)

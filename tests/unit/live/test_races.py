@@ -6,8 +6,6 @@ import asyncio
 import functools
 import os
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +17,8 @@ from etcd_settings.live.dispatching import Dispatcher
 from etcd_settings.snapshot import Snapshot
 from etcd_settings.stores.memory import MemoryStore
 from tests.living import App, Settings
+from tests.waiting import eventually
 
-Eventually = Callable[[Callable[[], object]], None]
 QUICK = (0.0, 0.0)
 
 
@@ -32,10 +30,8 @@ def test_a_change_in_the_midst_of_the_start_is_not_lost(app: App, monkeypatch: p
     def slow_start(thread: threading.Thread) -> None:
         start(thread)
         if thread.name == "etcd-settings-live":
-            deadline = time.monotonic() + 10
             app.put("debug", "true")
-            while not live._dispatcher.settings.debug and time.monotonic() < deadline:
-                time.sleep(0.001)
+            eventually(lambda: live._dispatcher.settings.debug)
 
     monkeypatch.setattr(threading.Thread, "start", slow_start)
     with live:
@@ -112,7 +108,7 @@ def test_closing_while_it_starts(app: App) -> None:
     assert () == app.source.reflector.listeners
 
 
-def test_nothing_is_built_after_the_end(app: App, eventually: Eventually) -> None:
+def test_nothing_is_built_after_the_end(app: App) -> None:
     """What came while it waited for a burst to end is left alone: no factory, no rejection, no line in the log."""
     calls: list[int] = []
 
@@ -183,7 +179,7 @@ def test_a_child_of_a_thread_follows_too(app: App) -> None:
     assert [0] == statuses
 
 
-def test_a_cancelled_start_leaves_nothing_running(app: App, eventually: Eventually) -> None:
+def test_a_cancelled_start_leaves_nothing_running(app: App) -> None:
     """``async with`` that is cancelled while the settings load has no end that would close them."""
     entered, leave = threading.Event(), threading.Event()
 
@@ -213,7 +209,7 @@ def test_a_cancelled_start_leaves_nothing_running(app: App, eventually: Eventual
     eventually(lambda: app.source.reflector.listeners == ())
 
 
-def test_an_older_state_from_a_watch_that_lags_is_left_out(app: App, eventually: Eventually) -> None:
+def test_an_older_state_from_a_watch_that_lags_is_left_out(app: App) -> None:
     """A second Live reads ahead of the watch that both share, and must not go back with it."""
     with Live(app.load, debounce=QUICK) as live:
         stale = app.source.snapshot()
@@ -291,9 +287,7 @@ def test_a_factory_that_reads_nothing_any_more_is_refused(app: App, caplog: pyte
         assert (True, 7) == (live.current.debug, live.current.database.port)
 
 
-def test_a_source_that_may_be_missing_is_tried_again(
-    app: App, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_source_that_may_be_missing_is_tried_again(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """A factory that makes do without a source which is away gets it when it is there, though nothing else changes."""
     monkeypatch.setattr("etcd_settings.live.dispatching._FIRST_RETRY", 0.01)
     away = MemoryStore()

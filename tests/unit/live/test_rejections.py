@@ -15,6 +15,7 @@ from etcd_settings.errors import ConflictError, EtcdSettingsError
 from etcd_settings.integrations.pydantic_settings import EtcdBaseSettings, EtcdSettingsConfigDict
 from etcd_settings.stores.memory import MemoryStore
 from tests.living import App
+from tests.waiting import eventually
 
 SECRET = "hunter2-hush"  # a marker that must not turn up anywhere
 
@@ -164,9 +165,7 @@ def test_what_is_refused_is_not_saved_as_last_good(tmp_path: Path) -> None:
         assert saved != file.read_bytes()
 
 
-def test_a_source_that_cannot_be_read_yet_is_tried_again(
-    app: App, eventually: Callable[[Callable[[], object]], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_source_that_cannot_be_read_yet_is_tried_again(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """A candidate that leads to a new source, which is away, is refused, and built again until it is there."""
     monkeypatch.setattr("etcd_settings.live.dispatching._FIRST_RETRY", 0.01)
     told: list[object] = []

@@ -13,8 +13,7 @@ import pytest
 
 from etcd_settings.errors import ConfigurationError
 from etcd_settings.testing.process import GuardedProcess
-
-Eventually = Callable[[Callable[[], object]], None]
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -35,9 +34,7 @@ def run(log: Path) -> Iterator[Callable[[str], GuardedProcess]]:
         process.close()
 
 
-def test_it_has_its_pid_its_environment_and_its_log(
-    run: Callable[[str], GuardedProcess], log: Path, eventually: Eventually
-) -> None:
+def test_it_has_its_pid_its_environment_and_its_log(run: Callable[[str], GuardedProcess], log: Path) -> None:
     """The pid is the program's own; of the environment it has what it was given; both its outputs go to the log."""
     process = run("echo $$ $A; echo error >&2")
 
@@ -46,7 +43,7 @@ def test_it_has_its_pid_its_environment_and_its_log(
     assert f"{process.pid} b\nerror\n" == log.read_text()
 
 
-def test_the_log_is_added_to(run: Callable[[str], GuardedProcess], log: Path, eventually: Eventually) -> None:
+def test_the_log_is_added_to(run: Callable[[str], GuardedProcess], log: Path) -> None:
     """A second run does not wipe out what the first one said."""
     one = run("echo one")
     eventually(lambda: not one.alive)
@@ -56,7 +53,7 @@ def test_the_log_is_added_to(run: Callable[[str], GuardedProcess], log: Path, ev
     assert "one\ntwo\n" == log.read_text()
 
 
-def test_it_reads_nothing(run: Callable[[str], GuardedProcess], log: Path, eventually: Eventually) -> None:
+def test_it_reads_nothing(run: Callable[[str], GuardedProcess], log: Path) -> None:
     """Its standard input is empty, and not the pipe on which the guard gets its orders."""
     process = run("cat; echo end")
 
@@ -65,7 +62,7 @@ def test_it_reads_nothing(run: Callable[[str], GuardedProcess], log: Path, event
     assert "end\n" == log.read_text()
 
 
-def test_it_may_end_politely(run: Callable[[str], GuardedProcess], log: Path, eventually: Eventually) -> None:
+def test_it_may_end_politely(run: Callable[[str], GuardedProcess], log: Path) -> None:
     """With SIGTERM a program has the time to clean up."""
     process = run("trap 'echo bye; exit' TERM; echo ready; while :; do sleep 0.01; done")
     eventually(lambda: log.read_text())
@@ -75,7 +72,7 @@ def test_it_may_end_politely(run: Callable[[str], GuardedProcess], log: Path, ev
     assert ("ready\nbye\n", False) == (log.read_text(), process.alive)
 
 
-def test_who_does_not_listen_is_killed(run: Callable[[str], GuardedProcess], log: Path, eventually: Eventually) -> None:
+def test_who_does_not_listen_is_killed(run: Callable[[str], GuardedProcess], log: Path) -> None:
     """After the grace there is no more asking."""
     process = run("trap '' TERM; echo ready; while :; do sleep 0.01; done")
     eventually(lambda: log.read_text())
@@ -87,7 +84,7 @@ def test_who_does_not_listen_is_killed(run: Callable[[str], GuardedProcess], log
     assert 0.05 <= time.monotonic() - started < 5
 
 
-def test_signals_to_the_dead_are_harmless(run: Callable[[str], GuardedProcess], eventually: Eventually) -> None:
+def test_signals_to_the_dead_are_harmless(run: Callable[[str], GuardedProcess]) -> None:
     """Before and after somebody noticed."""
     process = run("exit 3")
     process.send(signal.SIGTERM)
@@ -111,7 +108,7 @@ def test_closing_ends_it(run: Callable[[str], GuardedProcess]) -> None:
         os.kill(process.pid, 0)
 
 
-def test_a_program_that_cannot_run_says_so_in_its_log(log: Path, eventually: Eventually) -> None:
+def test_a_program_that_cannot_run_says_so_in_its_log(log: Path) -> None:
     """There is a process, for a moment, and its only words are why it cannot be that program."""
     process = GuardedProcess(["/nowhere/program"], environ={}, log=log)
 

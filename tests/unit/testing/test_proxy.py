@@ -7,14 +7,13 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from etcd_settings.testing import Proxy
 from etcd_settings.testing.ports import free_port
-
-Eventually = Callable[[Callable[[], object]], None]
+from tests.waiting import eventually
 
 
 class Echo:
@@ -92,7 +91,7 @@ def test_what_goes_in_comes_out(proxy: Proxy) -> None:
     assert [data] == received
 
 
-def test_connections_are_counted(proxy: Proxy, eventually: Eventually) -> None:
+def test_connections_are_counted(proxy: Proxy) -> None:
     """Those that were accepted, and those that are still open."""
     with connect(proxy) as one, connect(proxy) as two:
         exchange(one, b"1")
@@ -237,7 +236,7 @@ def is_reset(connection: socket.socket) -> bool:
         return True
 
 
-def test_a_target_that_is_not_there_ends_the_connection(eventually: Eventually) -> None:
+def test_a_target_that_is_not_there_ends_the_connection() -> None:
     """The client is accepted, as a proxy must, and then hung up on; a target set later holds for the next."""
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         gone = "{}:{}".format(*nobody.getsockname())
