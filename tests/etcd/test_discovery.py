@@ -13,7 +13,8 @@ from etcd_settings.discovery import Registry
 from etcd_settings.errors import ClosedError, ConfigurationError, DecodeError, PermissionDeniedError, UnavailableError
 from etcd_settings.etcd import Client
 from etcd_settings.testing import EtcdServer
-from tests.etcd.test_processes import check, in_child, run, statuses
+from tests.etcd.test_processes import run
+from tests.forking import in_child, status
 from tests.waiting import eventually
 
 
@@ -74,7 +75,7 @@ def test_the_dead_are_not_found(registry: Registry) -> None:
     pid = in_child(child)
     eventually(lambda: "child" in registry.instances("web"))
     os.kill(pid, signal.SIGKILL)
-    statuses([pid])
+    status(pid)
 
     assert "child" in registry.instances("web")
     eventually(lambda: {} == registry.instances("web"))
@@ -159,9 +160,9 @@ def test_a_child_takes_nothing_back(registry: Registry) -> None:
         def child() -> None:
             registration.close()
             with registry.register("web", str(os.getpid()), ttl=10):
-                check({"1", str(os.getpid())} <= set(registry.instances("web")))
+                assert {"1", str(os.getpid())} <= set(registry.instances("web"))
 
-        assert [0, 0] == statuses([in_child(child) for _ in range(2)])
+        assert [0, 0] == [status(pid) for pid in [in_child(child) for _ in range(2)]]
         assert {"1": {}} == registry.instances("web")
 
 

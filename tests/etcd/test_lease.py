@@ -18,7 +18,8 @@ from etcd_settings.errors import ClosedError, ConfigurationError, LeaseLostError
 from etcd_settings.etcd import Client, Lease
 from etcd_settings.testing import EtcdCluster, EtcdServer, Member
 from etcd_settings.testing.ports import free_port
-from tests.etcd.test_processes import check, in_child, run, statuses
+from tests.etcd.test_processes import run
+from tests.forking import in_child, status
 from tests.waiting import eventually
 
 KEY = "/config/app/a"
@@ -70,7 +71,7 @@ def test_whoever_dies_loses_the_lease(client: Client) -> None:
     os.close(told)
     os.close(tell)
     os.kill(pid, signal.SIGKILL)
-    statuses([pid])
+    status(pid)
 
     assert client.get(KEY) is not None
     eventually(lambda: client.get(KEY) is None)
@@ -120,7 +121,7 @@ def test_silence_for_the_ttl_is_a_loss(client: Client, etcd_server: EtcdServer) 
             client.put(KEY, "1", lease=lease.id)
             etcd_server.pause()
             paused_at = time.monotonic()
-            check(lease.lost.wait(60))
+            assert lease.lost.wait(60)
             lost_at = time.monotonic()
             raise ZeroDivisionError
 
@@ -198,14 +199,14 @@ def test_a_child_does_not_own_the_lease(client: Client) -> None:
         client.put(KEY, "1", lease=lease.id)
 
         def child() -> None:
-            check(bool(lease.lost))
-            check(lease.lost.wait())
-            check(not threads())
+            assert lease.lost
+            assert lease.lost.wait()
+            assert not threads()
             lease.close()
             with client.lease(TTL) as mine:
-                check(not mine.lost)
+                assert not mine.lost
 
-        assert [0] * 3 == statuses([in_child(child) for _ in range(3)])
+        assert [0] * 3 == [status(pid) for pid in [in_child(child) for _ in range(3)]]
         assert not lease.lost
         assert client.get(KEY) is not None
 

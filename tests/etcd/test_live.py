@@ -16,6 +16,7 @@ from etcd_settings import Live, Source
 from etcd_settings.etcd import Client, Put
 from etcd_settings.integrations.pydantic_settings import EtcdBaseSettings, EtcdSettingsConfigDict
 from etcd_settings.testing import EtcdServer
+from tests.forking import in_child, status
 from tests.waiting import eventually
 
 APP = "/config/app/"
@@ -143,19 +144,13 @@ def test_forked_children_follow_by_themselves(etcd_server: EtcdServer) -> None:
     write(etcd_server, a="1")
     with Source(etcd_server.url) as source, Live(source.tree) as live:
         told, tell = os.pipe()
-        pids = []
-        for _ in range(3):
-            pid = os.fork()
-            if pid == 0:
-                try:
-                    if live.current != {"a": "1"}:
-                        os._exit(1)
-                    os.write(tell, b".")
-                    eventually(lambda: live.current == {"a": "2"})
-                    os._exit(0)
-                finally:
-                    os._exit(3)
-            pids.append(pid)
+
+        def child() -> None:
+            assert {"a": "1"} == live.current
+            os.write(tell, b".")
+            eventually(lambda: live.current == {"a": "2"})
+
+        pids = [in_child(child) for _ in range(3)]
         for _ in pids:
             os.read(told, 1)
         os.close(told)
@@ -163,7 +158,7 @@ def test_forked_children_follow_by_themselves(etcd_server: EtcdServer) -> None:
         revision = write(etcd_server, a="2")
 
         assert "applied" == live.wait(revision)
-        assert [0, 0, 0] == [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+        assert [0, 0, 0] == [status(pid) for pid in pids]
 
 
 EXITS = {

@@ -24,7 +24,8 @@ from etcd_settings.errors import (
 )
 from etcd_settings.etcd import Batch, Client, Compare, Lock, Put, Watch
 from etcd_settings.testing import EtcdCluster, EtcdServer
-from tests.etcd.test_processes import check, in_child, run, statuses
+from tests.etcd.test_processes import run
+from tests.forking import in_child, status
 from tests.waiting import eventually
 
 APP = "/config/app/"
@@ -408,11 +409,11 @@ def test_a_child_does_not_hold_its_parent_s_lock(client: Client) -> None:
     with client.lock(NAME, TTL) as lock:
 
         def child() -> None:
-            check(bool(lock.lost))
-            check(not lock.acquire(0))
+            assert lock.lost
+            assert not lock.acquire(0)
             lock.release()
 
-        assert [0] * 3 == statuses([in_child(child) for _ in range(3)])
+        assert [0] * 3 == [status(pid) for pid in [in_child(child) for _ in range(3)]]
         assert [lock.key] == line(client)
         assert not lock.lost
 
@@ -441,11 +442,11 @@ def test_processes_that_are_killed_never_let_two_in(etcd_server: EtcdServer, cli
         while True:
             with client.lock(NAME, 2) as lock:
                 entry = client.get(APP + "count")
-                check(entry is not None)
-                count = int(entry.text.split()[0]) + 1 if entry else 0
+                assert entry is not None
+                count = int(entry.text.split()[0]) + 1
                 mine = [Compare.create_revision(lock.key, "==", lock.token)]
                 done = client.txn(compare=mine, success=[Put(APP + "count", f"{count} {lock.token}")])
-                check(done.succeeded or bool(lock.lost))
+                assert done.succeeded or bool(lock.lost)
 
     with client.watch(APP + "count", prefix=False) as watch:
         watch.poll(0.01)
@@ -458,11 +459,11 @@ def test_processes_that_are_killed_never_let_two_in(etcd_server: EtcdServer, cli
                 counts.append((int(count), int(token)))
             victim = pids.pop(chance.randrange(len(pids)))
             os.kill(victim, signal.SIGKILL)
-            assert [-signal.SIGKILL] == statuses([victim]), f"seed {seed}"
+            assert -signal.SIGKILL == status(victim), f"seed {seed}"
             pids.append(in_child(work))
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
-        assert [-signal.SIGKILL] * 4 == statuses(pids), f"seed {seed}"
+        assert [-signal.SIGKILL] * 4 == [status(pid) for pid in pids], f"seed {seed}"
 
     tokens = [token for _, token in counts]
     assert [*range(1, len(counts) + 1)] == [count for count, _ in counts], f"seed {seed}"

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,31 +16,10 @@ import pytest
 from etcd_settings import Source
 from etcd_settings.etcd import Client
 from etcd_settings.testing import EtcdServer, Proxy
+from tests.forking import in_child, status
 from tests.waiting import eventually
 
 APP = "/config/app/"
-
-
-def in_child(work: Callable[[], object]) -> int:
-    """Fork, do *work* in the child, and give its process id; the child's status says whether it went well."""
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        work()
-    except BaseException as e:  # noqa: BLE001  # a child must never get back into pytest
-        os.write(2, f"{type(e).__name__}: {e}\n".encode())
-        os._exit(1)
-    os._exit(0)
-
-
-def statuses(pids: list[int]) -> list[int]:
-    return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
-
-
-def check(condition: bool) -> None:
-    if not condition:
-        raise AssertionError
 
 
 def run(program: str, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
@@ -73,16 +51,16 @@ def test_twenty_children_serve_what_the_parent_read_and_read_for_themselves(etcd
     """A child has the parent's snapshot at once, and a connection of its own for the next; the parent's goes on."""
     write(etcd_server, "1")
     with Source(etcd_server.url, timeout=30) as source:
-        check(source.snapshot()["a"].text == "1")
+        assert "1" == source.snapshot()["a"].text
         write(etcd_server, "2")
 
         def child() -> None:
-            check(source.snapshot()["a"].text == "1")
-            check(source.refresh()["a"].text == "2")
+            assert "1" == source.snapshot()["a"].text
+            assert "2" == source.refresh()["a"].text
 
         pids = [in_child(child) for _ in range(20)]
 
-        assert [0] * 20 == statuses(pids)
+        assert [0] * 20 == [status(pid) for pid in pids]
         assert "2" == source.refresh()["a"].text
 
 
@@ -95,9 +73,12 @@ def test_a_fork_in_the_middle_of_a_read(etcd_server: EtcdServer) -> None:
         reading.start()
         eventually(lambda: proxy.connections)
 
-        pids = [in_child(lambda: check(source.snapshot()["a"].text == "1")) for _ in range(3)]
+        def child() -> None:
+            assert "1" == source.snapshot()["a"].text
 
-        assert [0] * 3 == statuses(pids)
+        pids = [in_child(child) for _ in range(3)]
+
+        assert [0] * 3 == [status(pid) for pid in pids]
         reading.join(20)
         assert "1" == source.snapshot()["a"].text
 
@@ -110,9 +91,9 @@ def test_children_of_children(etcd_server: EtcdServer) -> None:
 
         def child() -> None:
             source.refresh()
-            check(statuses([in_child(source.refresh)]) == [0])
+            assert 0 == status(in_child(source.refresh))
 
-        assert [0] == statuses([in_child(child)])
+        assert 0 == status(in_child(child))
 
 
 def test_a_fork_beside_a_watch(etcd_server: EtcdServer) -> None:
@@ -134,7 +115,7 @@ def test_a_fork_beside_a_watch(etcd_server: EtcdServer) -> None:
         write(etcd_server, "2")
 
         assert "2" == next(snapshots)["a"].text
-        assert [0] == statuses([pid])
+        assert 0 == status(pid)
 
 
 def test_a_spawned_process_reads(etcd_server: EtcdServer, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,6 +10,7 @@ import pytest
 from etcd_settings.errors import RequestError
 from etcd_settings.etcd import Client
 from etcd_settings.testing import EtcdCluster, Member, StartError
+from tests.forking import in_child, status
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.etcd
@@ -189,13 +189,7 @@ def test_a_failed_start_leaves_nothing_behind() -> None:
 
 def test_a_forked_child_ends_nothing(etcd_cluster: EtcdCluster) -> None:
     """A child that runs its parent's clean-up disturbs neither the members nor the lines between them."""
-    child = os.fork()
-    if not child:
-        try:
-            etcd_cluster.close()
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
+    assert 0 == status(in_child(etcd_cluster.close))
 
     with etcd_cluster.partition(0):
         etcd_cluster.put(KEY, "1")

@@ -15,6 +15,7 @@ from etcd_settings.etcd import Client
 from etcd_settings.testing import EtcdServer, StartError, find_binaries
 from etcd_settings.testing.gateway import Gateway
 from etcd_settings.testing.ports import HOST, free_port
+from tests.forking import in_child, status
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.etcd
@@ -358,14 +359,12 @@ def test_certificates_need_their_extra(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def test_a_forked_child_ends_nothing(etcd_server: EtcdServer) -> None:
     """A child that runs its parent's clean-up has neither the process nor the folder to end."""
-    child = os.fork()
-    if not child:
-        try:
-            etcd_server.stop()
-            etcd_server.close()
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
+
+    def child() -> None:
+        etcd_server.stop()
+        etcd_server.close()
+
+    assert 0 == status(in_child(child))
 
     assert etcd_server.health()
     assert etcd_server.site.folder.is_dir()

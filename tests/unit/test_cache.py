@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import threading
 import weakref
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from etcd_settings.errors import AuthenticationError, EtcdSettingsError, Permiss
 from etcd_settings.freshness import Held, Policy
 from etcd_settings.snapshot import Entry, Snapshot
 from etcd_settings.testing.clocks import FakeClock
+from tests.forking import in_child, status
 from tests.waiting import eventually
 
 OUTAGE = UnavailableError({"a:2379": "connection refused"})
@@ -738,22 +738,6 @@ def test_revisions_of_different_stores_do_not_compare(cache: Cache, script: Scri
 # --- forks, memory, laws ---
 
 
-def in_child(check: Callable[[], bool]) -> bool:
-    """Run a check in a forked child and give its answer; a child that hangs is killed by its alarm."""
-    pid = os.fork()
-    if pid == 0:
-        import signal
-
-        signal.alarm(20)
-        try:
-            os._exit(0 if check() else 1)
-        except BaseException:  # noqa: BLE001  # a child must not return into pytest
-            os._exit(2)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_a_child_forked_in_mid_read_reads_for_itself(time_: FakeClock) -> None:
     """A fork while another thread reads leaves a child that neither waits for that thread nor has lost the snapshot."""
     gate = Gate(snapshot_at(1), snapshot_at(2), snapshot_at(3))
@@ -767,12 +751,13 @@ def test_a_child_forked_in_mid_read_reads_for_itself(time_: FakeClock) -> None:
         future = pool.submit(cache.get, timeout=10)
         eventually(gate.entered.is_set)
 
-        def check() -> bool:
-            kept = cache.state.held is not None and cache.state.held.snapshot.revision == 1
+        def child() -> None:
+            assert cache.state.held is not None
+            assert 1 == cache.state.held.snapshot.revision
             gate.leave.set()
-            return kept and cache.get(timeout=5).revision == 3
+            assert 3 == cache.get(timeout=5).revision
 
-        assert in_child(check)
+        assert 0 == status(in_child(child))
         gate.leave.set()
         assert 2 == future.result().revision
 

@@ -22,6 +22,7 @@ from etcd_settings.snapshot import Entry, Snapshot
 from etcd_settings.source import Source
 from etcd_settings.stores.memory import MemoryStore
 from etcd_settings.testing.clocks import FakeClock
+from tests.forking import in_child, status
 from tests.waiting import eventually
 
 PREFIX = "/config/app/"
@@ -316,21 +317,18 @@ def test_nobody_waits_for_anothers_disk(file: LastGood, path: Path, monkeypatch:
     assert 19 == saved(path)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_a_child_of_a_writer_writes(file: LastGood, path: Path) -> None:
     """A fork while another thread writes, or judges, leaves a child that saves for itself."""
+
+    def child() -> None:
+        file.judge("me")
+        file.accept("me", snapshot(7))
+        assert 7 == saved(path)
+
     file._writers[None] = object()
     with file._lock:
-        pid = os.fork()
-        if pid == 0:
-            import signal
-
-            signal.alarm(20)
-            file.judge("me")
-            file.accept("me", snapshot(7))
-            os._exit(0 if saved(path) == 7 else 1)
-    assert 0 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        pid = in_child(child)
+    assert 0 == status(pid)
 
 
 # --- with a source ---

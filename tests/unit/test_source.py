@@ -25,6 +25,7 @@ from etcd_settings.snapshot import Snapshot
 from etcd_settings.source import Source
 from etcd_settings.stores.memory import MemoryStore, MemoryWatch
 from etcd_settings.testing.clocks import FakeClock
+from tests.forking import in_child, status
 from tests.waiting import eventually
 
 OUTAGE = UnavailableError({"a:2379": "connection refused"})
@@ -299,8 +300,6 @@ def test_fifty_threads_make_one_read(store: Flaky) -> None:
     assert 1 == store.reads
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_a_child_of_a_busy_parent_works(store: Flaky) -> None:
     """A fork while another thread reads and the registry is locked leaves a child that reads, shares and closes."""
     entered, leave = threading.Event(), threading.Event()
@@ -317,17 +316,16 @@ def test_a_child_of_a_busy_parent_works(store: Flaky) -> None:
     reader = threading.Thread(target=source.snapshot)
     reader.start()
     eventually(entered.is_set)
-    with source_module._registry._lock:
-        pid = os.fork()
-        if pid == 0:
-            import signal
 
-            signal.alarm(20)
-            ok = len(source.snapshot()) == 3 and Source.shared(store=store, prefix=PREFIX) is source
-            source.close()
-            ok = ok and Source.shared(store=store, prefix=PREFIX) is not source
-            os._exit(0 if ok else 1)
-    assert 0 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    def child() -> None:
+        assert 3 == len(source.snapshot())
+        assert Source.shared(store=store, prefix=PREFIX) is source
+        source.close()
+        assert Source.shared(store=store, prefix=PREFIX) is not source
+
+    with source_module._registry._lock:
+        pid = in_child(child)
+    assert 0 == status(pid)
     leave.set()
     reader.join()
     assert "fresh" == source.status().state

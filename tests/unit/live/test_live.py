@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from pydantic import BaseModel
 from etcd_settings import Change, InvalidSettingsError, Live, Rejection, Source, UnavailableError
 from etcd_settings.errors import ClosedError, ConfigurationError, NotStartedError, RejectedUpdateError
 from etcd_settings.stores.memory import MemoryStore
+from tests.forking import in_child, status
 from tests.living import App, Database, Settings
 from tests.waiting import eventually
 
@@ -498,18 +498,15 @@ def test_a_forked_child_goes_on_by_itself(app: App) -> None:
     """It has the same settings at once, hears of changes, and the parent goes on too."""
     app.put("database/host", "db1")
     with Live(app.load) as live:
-        pid = os.fork()
-        if pid == 0:
-            try:
-                assert "current" not in vars(live)
-                assert "db1" == live.current.database.host
-                assert type(live) is Live
-                assert "applied" == live.wait(app.put("database/host", "db2"))
-                os._exit(live.current.database.host != "db2")
-            finally:
-                os._exit(9)
 
-        assert 0 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        def child() -> None:
+            assert "current" not in vars(live)
+            assert "db1" == live.current.database.host
+            assert type(live) is Live
+            assert "applied" == live.wait(app.put("database/host", "db2"))
+            assert "db2" == live.current.database.host
+
+        assert 0 == status(in_child(child))
         assert "applied" == live.wait(app.put("database/host", "db3"))
         assert "db3" == live.current.database.host
 

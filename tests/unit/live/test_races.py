@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from etcd_settings.errors import ClosedError, ConfigurationError, RejectedUpdate
 from etcd_settings.live.dispatching import Dispatcher
 from etcd_settings.snapshot import Snapshot
 from etcd_settings.stores.memory import MemoryStore
+from tests.forking import in_child, status
 from tests.living import App, Settings
 from tests.waiting import eventually
 
@@ -131,48 +131,38 @@ def test_a_child_that_only_closes_keeps_the_settings(app: App) -> None:
     """As when a ``with`` is left in a child that never looked at them."""
     app.put("debug", "true")
     with Live(app.load) as live:
-        pid = os.fork()
-        if pid == 0:
-            try:
-                live.close()
-                os._exit(live.current.debug is not True)
-            finally:
-                os._exit(9)
 
-        assert 0 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        def child() -> None:
+            live.close()
+            assert live.current.debug is True
+
+        assert 0 == status(in_child(child))
 
 
 def test_asking_what_a_proxy_is_wakes_nobody_up(app: App) -> None:
     """gevent asks every object in memory, in a child that it is about to patch: no thread may be started by that."""
     with Live(app.load) as live:
-        pid = os.fork()
-        if pid == 0:
-            try:
-                proxy: Any = live.proxy
-                alike = proxy.__class__ is Settings  # what `isinstance` asks; pydantic 2.7's own asks for more
-                os._exit(not (alike and threading.active_count() == 1 and "current" not in vars(live)))
-            finally:
-                os._exit(9)
 
-        assert 0 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        def child() -> None:
+            proxy: Any = live.proxy
+            assert proxy.__class__ is Settings  # what `isinstance` asks; pydantic 2.7's own asks for more
+            assert 1 == threading.active_count()
+            assert "current" not in vars(live)
+
+        assert 0 == status(in_child(child))
 
 
 def test_a_child_of_a_thread_follows_too(app: App) -> None:
     """Threads fork as well, callbacks among them; the child has that one thread."""
     statuses: list[int] = []
 
-    def fork(_: object) -> None:
-        pid = os.fork()
-        if pid == 0:
-            try:
-                seen = live.current.debug and live.wait(app.put("database/port", "7")) == "applied"
-                os._exit(not (seen and live.current.database.port == 7))
-            finally:
-                os._exit(9)
-        statuses.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    def child() -> None:
+        assert live.current.debug
+        assert "applied" == live.wait(app.put("database/port", "7"))
+        assert 7 == live.current.database.port
 
     with Live(app.load, debounce=QUICK) as live:
-        live.on_change("debug")(fork)
+        live.on_change("debug")(lambda _: statuses.append(status(in_child(child))))
         live.wait(app.put("debug", "true"))
         live.wait(app.put("database/host", "later"), timeout=30)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from etcd_settings.errors import ConfigurationError
 from etcd_settings.stores import memory
 from etcd_settings.stores.memory import MemoryStore
+from tests.forking import in_child, status
 
 
 def test_one_name_is_one_store() -> None:
@@ -85,19 +85,16 @@ def test_reading_costs_what_is_read() -> None:
     assert [b"/mine/a", b"/mine/b", b"/mine/c"] == touched
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_a_child_does_not_inherit_a_held_lock() -> None:
     """A fork while a thread writes leaves a child that can read and write, and find stores by name."""
     store = MemoryStore.shared("test_fork")
     store.put("a", "1")
-    with store._lock, memory._shared._lock:
-        pid = os.fork()
-        if pid == 0:
-            import signal
 
-            signal.alarm(20)
-            ok = MemoryStore.shared("test_fork") is store and store.put("b", "2") == 3
-            os._exit(0 if ok else 1)
-    assert 0 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    def child() -> None:
+        assert MemoryStore.shared("test_fork") is store
+        assert 3 == store.put("b", "2")
+
+    with store._lock, memory._shared._lock:
+        pid = in_child(child)
+    assert 0 == status(pid)
     assert 2 == store.revision
