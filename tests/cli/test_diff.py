@@ -13,6 +13,7 @@ from etcd_settings.masking import MASK
 from etcd_settings.testing import EtcdServer
 from tests.cli.conftest import Run
 from tests.cli.terminals import PROGRAM, on_terminal, piped
+from tests.filling import fill
 
 HELD = {"level": "info", "beta": "True", "db.json": '{"host": "pg1", "port": 5432}', "db/password": "correct horse"}
 SAME = """
@@ -33,9 +34,7 @@ def _place(etcd_server: EtcdServer, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("ETCD_SETTINGS_URL", etcd_server.url)
     (tmp_path / "same.toml").write_text(SAME)
     (tmp_path / "other.toml").write_text(OTHER)
-    with Client(etcd_server.url) as client:
-        for path, value in HELD.items():
-            client.put(etcd_server.prefix + path, value)
+    fill(etcd_server, HELD)
 
 
 def test_the_same_in_another_shape_is_no_difference(run: Run) -> None:

@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 import yaml
 
-from etcd_settings.etcd import Client, Put
+from etcd_settings.etcd import Client
 from etcd_settings.snapshot import Snapshot
 from etcd_settings.source import Source
 from etcd_settings.spelling import as_text
 from etcd_settings.testing import EtcdServer
 from tests.cli.conftest import Run
 from tests.cli.terminals import on_terminal, piped
+from tests.filling import fill
 
 SECRET = "correct horse"
 ODD = "Größe 🦉\n\x9b2J"
@@ -48,6 +49,7 @@ TREE = {
 }
 MODELS = """
 from pydantic import BaseModel, SecretStr
+from tests.filling import fill
 
 class Database(BaseModel):
     port: int
@@ -68,8 +70,7 @@ def _place(etcd_server: EtcdServer, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("ETCD_SETTINGS_URL", f"{etcd_server.url}a/")
     (tmp_path / "shop_pulled.py").write_text(MODELS)
-    with Client(etcd_server.url) as client:
-        client.txn(success=[Put(f"{etcd_server.prefix}a/{path}", value) for path, value in HELD.items()])
+    fill(etcd_server, HELD, below="a/")
     yield
     sys.modules.pop("shop_pulled", None)
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from etcd_settings.etcd import Client, Put
+from etcd_settings.etcd import Client
 from etcd_settings.masking import MASK
 from etcd_settings.testing import EtcdServer
 from etcd_settings.testing.ports import free_port
 from tests.cli.answering import answer
 from tests.cli.conftest import Run
 from tests.cli.terminals import on_terminal, piped
+from tests.filling import fill, held
 
 SECRET = "correct horse"
 BEFORE: dict[str, bytes] = {
@@ -31,19 +32,14 @@ def revision(etcd_server: EtcdServer, monkeypatch: pytest.MonkeyPatch) -> int:
     """Write `BEFORE`, then something else, and give the revision of the first."""
     monkeypatch.setenv("ETCD_SETTINGS_URL", etcd_server.url)
     prefix = etcd_server.prefix
+    first = fill(etcd_server, BEFORE)
     with Client(etcd_server.url) as client:
-        first = client.txn(success=[Put(prefix + path, value) for path, value in BEFORE.items()]).revision
         client.put(f"{prefix}db.json", "{}")
         client.put(f"{prefix}db/password", "swordfish")
         client.delete(f"{prefix}blob")
         client.delete(f"{prefix}marker/")
         client.put(f"{prefix}new", "x")
     return first
-
-
-def held(server: EtcdServer) -> dict[str, bytes]:
-    with Client(server.url) as client:
-        return {path: entry.value for path, entry in client.get_prefix(server.prefix).items()}
 
 
 def test_it_restores_exactly(etcd_server: EtcdServer, revision: int) -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from etcd_settings.etcd import Client
 from etcd_settings.testing import EtcdServer
+
+
+@pytest.fixture
+def client(etcd_server: EtcdServer) -> Iterator[Client]:
+    with Client(etcd_server.url) as client:
+        yield client
 
 
 @pytest.fixture

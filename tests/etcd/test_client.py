@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from etcd_settings.errors import (
@@ -18,12 +16,6 @@ from etcd_settings.etcd import Client, Compare, Delete, Get, Put, Txn, TxnResult
 from etcd_settings.testing import EtcdServer
 
 APP = "/config/app/"
-
-
-@pytest.fixture
-def client(etcd_server: EtcdServer) -> Iterator[Client]:
-    with Client(etcd_server.url) as client:
-        yield client
 
 
 def test_what_was_put_is_got(client: Client) -> None:

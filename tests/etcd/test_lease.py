@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,12 +25,6 @@ from tests.waiting import eventually
 KEY = "/config/app/a"
 TTL = 3
 """Seconds; etcd grants 2 at least."""
-
-
-@pytest.fixture
-def client(etcd_server: EtcdServer) -> Iterator[Client]:
-    with Client(etcd_server.url) as client:
-        yield client
 
 
 def threads() -> list[str]:

@@ -16,6 +16,7 @@ from etcd_settings import Live, Source
 from etcd_settings.etcd import Client, Put
 from etcd_settings.integrations.pydantic_settings import EtcdBaseSettings, EtcdSettingsConfigDict
 from etcd_settings.testing import EtcdServer
+from tests.filling import fill
 from tests.forking import in_child, status
 from tests.waiting import eventually
 
@@ -35,13 +36,6 @@ class Database(BaseModel):
         return host
 
 
-def write(server: EtcdServer, **values: str) -> int:
-    with Client(server.url) as client:
-        return client.txn(
-            success=[Put(APP + path.replace("__", "/"), value) for path, value in values.items()]
-        ).revision
-
-
 def settings_class(url: str) -> type[BaseModel]:
     class Settings(EtcdBaseSettings):
         model_config = EtcdSettingsConfigDict(etcd_url=url)
@@ -55,11 +49,11 @@ def test_a_settings_class_reloads_refuses_and_recovers(
     etcd_server: EtcdServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The whole way, with pydantic-settings; nothing quotes the value that was refused, and the keys are named."""
-    write(etcd_server, workers="2", database__password=SECRET)
+    fill(etcd_server, {"workers": "2", "database/password": SECRET})
     with Live(settings_class(etcd_server.url)) as live:
         assert 2 == live.current.workers  # type: ignore[attr-defined]  # made above
-        assert "applied" == live.wait(write(etcd_server, workers="3"))
-        assert "rejected" == live.wait(write(etcd_server, workers=SECRET, database__host=f"no-{SECRET}"))
+        assert "applied" == live.wait(fill(etcd_server, {"workers": "3"}))
+        assert "rejected" == live.wait(fill(etcd_server, {"workers": SECRET, "database/host": f"no-{SECRET}"}))
 
         assert 3 == live.current.workers  # type: ignore[attr-defined]
         rejection = live.rejection
@@ -70,7 +64,7 @@ def test_a_settings_class_reloads_refuses_and_recovers(
             for key in error["keys"]
         }
         assert "is not known" in str(rejection)
-        assert "applied" == live.wait(write(etcd_server, workers="4", database__host="db"))
+        assert "applied" == live.wait(fill(etcd_server, {"workers": "4", "database/host": "db"}))
         assert live.status().rejection is None
     assert "/config/app/workers" in caplog.text
     assert SECRET not in f"{caplog.text}{rejection!r}{vars(rejection.error)}"
@@ -85,7 +79,7 @@ def test_a_transaction_is_seen_whole(etcd_server: EtcdServer) -> None:
         seen.append((tree["left"], tree["right"]))
         return seen[-1]
 
-    write(etcd_server, a__left="0", b__right="0")
+    fill(etcd_server, {"a/left": "0", "b/right": "0"})
     with (
         Source(etcd_server.url, layers=["a/", "b/"]) as source,
         Live(factory, debounce=(0, 0)) as live,
@@ -102,7 +96,7 @@ def test_a_transaction_is_seen_whole(etcd_server: EtcdServer) -> None:
 
 def test_it_survives_the_death_of_the_server(etcd_server: EtcdServer) -> None:
     """After ``kill -9`` the settings stay; what is written after the restart arrives."""
-    write(etcd_server, a="1")
+    fill(etcd_server, {"a": "1"})
     with Source(etcd_server.url) as source, Live(source.tree) as live:
         eventually(lambda: live.status().connected)
         etcd_server.kill()
@@ -110,7 +104,7 @@ def test_it_survives_the_death_of_the_server(etcd_server: EtcdServer) -> None:
         assert {"a": "1"} == live.current
 
         etcd_server.start()
-        revision = write(etcd_server, a="2")
+        revision = fill(etcd_server, {"a": "2"})
 
         assert "applied" == live.wait(revision, timeout=30)
         assert {"a": "2"} == live.current
@@ -118,30 +112,31 @@ def test_it_survives_the_death_of_the_server(etcd_server: EtcdServer) -> None:
 
 def test_the_same_wrong_state_after_a_reconnect_is_told_once(etcd_server: EtcdServer) -> None:
     """The server dies and comes back with what was refused before."""
-    write(etcd_server, workers="2")
+    fill(etcd_server, {"workers": "2"})
     told: list[object] = []
     with Live(settings_class(etcd_server.url), on_reject=told.append) as live:
-        assert "rejected" == live.wait(write(etcd_server, workers="many"))
+        assert "rejected" == live.wait(fill(etcd_server, {"workers": "many"}))
         etcd_server.kill()
         eventually(lambda: not live.status().connected)
         etcd_server.start()
         eventually(lambda: live.status().connected)
-        assert "rejected" == live.wait(write(etcd_server, database__host="db"), timeout=30)  # still wrong, at a new one
+        still_wrong = fill(etcd_server, {"database/host": "db"})
+        assert "rejected" == live.wait(still_wrong, timeout=30)
 
         assert 2 == len(told)
-        assert "applied" == live.wait(write(etcd_server, workers="5"), timeout=30)
+        assert "applied" == live.wait(fill(etcd_server, {"workers": "5"}), timeout=30)
 
 
 def test_a_revision_that_touches_nothing_of_ours_is_confirmed(etcd_server: EtcdServer) -> None:
     """Etcd itself tells of progress every ten minutes only; whoever waits asks."""
-    write(etcd_server, a="1")
+    fill(etcd_server, {"a": "1"})
     with Source(etcd_server.url) as source, Live(source.tree) as live, Client(etcd_server.url) as client:
         assert "applied" == live.wait(client.put("/elsewhere", "1"))
 
 
 def test_forked_children_follow_by_themselves(etcd_server: EtcdServer) -> None:
     """Each goes on with the parent's settings, over a connection of its own, and so does the parent."""
-    write(etcd_server, a="1")
+    fill(etcd_server, {"a": "1"})
     with Source(etcd_server.url) as source, Live(source.tree) as live:
         told, tell = os.pipe()
 
@@ -155,7 +150,7 @@ def test_forked_children_follow_by_themselves(etcd_server: EtcdServer) -> None:
             os.read(told, 1)
         os.close(told)
         os.close(tell)
-        revision = write(etcd_server, a="2")
+        revision = fill(etcd_server, {"a": "2"})
 
         assert "applied" == live.wait(revision)
         assert [0, 0, 0] == [status(pid) for pid in pids]
@@ -172,7 +167,7 @@ EXITS = {
 @pytest.mark.parametrize("state", EXITS)
 def test_the_interpreter_ends_at_once(etcd_server: EtcdServer, state: str) -> None:
     """No thread of ours holds it up or complains, not even one within somebody's callback."""
-    write(etcd_server, a="1")
+    fill(etcd_server, {"a": "1"})
     program = (
         "import sys, time\nfrom etcd_settings import Live, Source\nfrom etcd_settings.etcd import Client\n"
         "def put():\n    with Client(sys.argv[1]) as client: return client.put('/config/app/a', '2')\n"
@@ -191,7 +186,7 @@ def test_the_interpreter_ends_at_once(etcd_server: EtcdServer, state: str) -> No
 
 def test_under_gevent(etcd_server: EtcdServer) -> None:
     """The dispatcher and the watch are greenlets that hold up nobody."""
-    write(etcd_server, a="1")
+    fill(etcd_server, {"a": "1"})
     program = """
 from gevent import monkey; monkey.patch_all()
 import sys
@@ -214,7 +209,7 @@ assert len(told) >= 1
 
 def test_nothing_is_left_behind(etcd_server: EtcdServer) -> None:
     """A hundred that were started and closed, each with a source of its own, leave no thread, socket or object."""
-    write(etcd_server, a="1")
+    fill(etcd_server, {"a": "1"})
     cycles(etcd_server, 20)  # what is made once
     eventually(lambda: "etcd-settings-watch" not in {thread.name for thread in threading.enumerate()})
     before = held()

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -32,12 +32,6 @@ APP = "/config/app/"
 NAME = APP + "lock"
 TTL = 10
 """Seconds; those who hand over do not wait for it."""
-
-
-@pytest.fixture
-def client(etcd_server: EtcdServer) -> Iterator[Client]:
-    with Client(etcd_server.url) as client:
-        yield client
 
 
 def stand_in_line(client: Client, number: int) -> Callable[[], bool]:

@@ -16,6 +16,7 @@ import pytest
 from etcd_settings import Source
 from etcd_settings.etcd import Client
 from etcd_settings.testing import EtcdServer, Proxy
+from tests.filling import fill
 from tests.forking import in_child, status
 from tests.waiting import eventually
 
@@ -33,11 +34,6 @@ def run(program: str, *arguments: str, timeout: float = 60) -> subprocess.Comple
     )
 
 
-def write(server: EtcdServer, value: str) -> None:
-    with Client(server.url) as client:
-        client.put(APP + "a", value)
-
-
 def sockets() -> int:
     """Count this process's sockets."""
     found = 0
@@ -49,10 +45,10 @@ def sockets() -> int:
 
 def test_twenty_children_serve_what_the_parent_read_and_read_for_themselves(etcd_server: EtcdServer) -> None:
     """A child has the parent's snapshot at once, and a connection of its own for the next; the parent's goes on."""
-    write(etcd_server, "1")
+    fill(etcd_server, {"a": "1"})
     with Source(etcd_server.url, timeout=30) as source:
         assert "1" == source.snapshot()["a"].text
-        write(etcd_server, "2")
+        fill(etcd_server, {"a": "2"})
 
         def child() -> None:
             assert "1" == source.snapshot()["a"].text
@@ -66,7 +62,7 @@ def test_twenty_children_serve_what_the_parent_read_and_read_for_themselves(etcd
 
 def test_a_fork_in_the_middle_of_a_read(etcd_server: EtcdServer) -> None:
     """The thread that reads does not exist in the child, which waits for nobody and reads for itself."""
-    write(etcd_server, "1")
+    fill(etcd_server, {"a": "1"})
     with Proxy(etcd_server.endpoint) as proxy, Source(f"etcd://{proxy.endpoint}{APP}?timeout=20") as source:
         proxy.delay(0.3)
         reading = threading.Thread(target=source.snapshot)
@@ -85,7 +81,7 @@ def test_a_fork_in_the_middle_of_a_read(etcd_server: EtcdServer) -> None:
 
 def test_children_of_children(etcd_server: EtcdServer) -> None:
     """A grandchild is no worse off."""
-    write(etcd_server, "1")
+    fill(etcd_server, {"a": "1"})
     with Source(etcd_server.url, timeout=30) as source:
         source.snapshot()
 
@@ -98,7 +94,7 @@ def test_children_of_children(etcd_server: EtcdServer) -> None:
 
 def test_a_fork_beside_a_watch(etcd_server: EtcdServer) -> None:
     """The child drops the parent's watch and may open one of its own; both hear of the change."""
-    write(etcd_server, "1")
+    fill(etcd_server, {"a": "1"})
     with Source(etcd_server.url) as source, source.watch() as snapshots:
         next(snapshots)
         told, tell = os.pipe()
@@ -112,7 +108,7 @@ def test_a_fork_beside_a_watch(etcd_server: EtcdServer) -> None:
         os.read(told, 1)
         os.close(told)
         os.close(tell)
-        write(etcd_server, "2")
+        fill(etcd_server, {"a": "2"})
 
         assert "2" == next(snapshots)["a"].text
         assert 0 == status(pid)
@@ -120,7 +116,7 @@ def test_a_fork_beside_a_watch(etcd_server: EtcdServer) -> None:
 
 def test_a_spawned_process_reads(etcd_server: EtcdServer, tmp_path: Path) -> None:
     """Nothing has to be inherited, and a source's options can be handed over."""
-    write(etcd_server, "1")
+    fill(etcd_server, {"a": "1"})
     program = tmp_path / "program.py"
     program.write_text(
         textwrap.dedent(
@@ -151,7 +147,7 @@ def test_a_spawned_process_reads(etcd_server: EtcdServer, tmp_path: Path) -> Non
 @pytest.mark.parametrize("patched", ["early", "late", "late, after a read", "late, after a fork"])
 def test_gevent(etcd_server: EtcdServer, patched: str) -> None:
     """Whenever gevent patches, fifty greenlets that read over a slow line hold up nobody else."""
-    write(etcd_server, "1")
+    fill(etcd_server, {"a": "1"})
     with Proxy(etcd_server.endpoint) as proxy:
         proxy.delay(0.1)
         done = _run_under_gevent(f"etcd://{proxy.endpoint}{APP}?timeout=20", patched)
@@ -197,7 +193,7 @@ def _run_under_gevent(url: str, patched: str) -> subprocess.CompletedProcess[str
 
 def test_an_interrupted_call_leaves_a_working_source(etcd_server: EtcdServer) -> None:
     """KeyboardInterrupt in mid-call discards the connection, whose state nobody knows; the next call has a new one."""
-    write(etcd_server, "1")
+    fill(etcd_server, {"a": "1"})
     with Proxy(etcd_server.endpoint) as proxy, Client(f"etcd://{proxy.endpoint}/?timeout=30") as client:
         client.get(APP + "a")
         proxy.swallow()
@@ -233,7 +229,7 @@ EXITS = {
 @pytest.mark.parametrize("state", EXITS)
 def test_the_interpreter_ends_at_once_in_every_state(etcd_server: EtcdServer, state: str) -> None:
     """No thread of ours holds it up, and none complains while the interpreter goes down."""
-    write(etcd_server, "1")
+    fill(etcd_server, {"a": "1"})
     program = "import sys\nfrom etcd_settings import Source\nsource = Source(sys.argv[1])\n" + textwrap.dedent(
         EXITS[state]
     )
@@ -246,7 +242,7 @@ def test_the_interpreter_ends_at_once_in_every_state(etcd_server: EtcdServer, st
 
 def test_nothing_is_left_behind(etcd_server: EtcdServer) -> None:
     """A hundred sources, each read and watched and closed, leave no socket and no thread."""
-    write(etcd_server, "1")
+    fill(etcd_server, {"a": "1"})
     before = sockets(), threading.active_count()
 
     for _ in range(100):

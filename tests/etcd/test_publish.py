@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from threading import Barrier
@@ -22,12 +21,6 @@ from etcd_settings.testing import EtcdServer
 from etcd_settings.tree import build
 
 APP = "/config/app/"
-
-
-@pytest.fixture
-def client(etcd_server: EtcdServer) -> Iterator[Client]:
-    with Client(etcd_server.url) as client:
-        yield client
 
 
 def held(client: Client) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -11,12 +11,6 @@ from etcd_settings.etcd import Client, Put, reading
 from etcd_settings.testing import EtcdServer
 
 APP = "/config/app/"
-
-
-@pytest.fixture
-def client(etcd_server: EtcdServer) -> Iterator[Client]:
-    with Client(etcd_server.url) as client:
-        yield client
 
 
 def fill(client: Client, paths: list[str]) -> None:

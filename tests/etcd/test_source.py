@@ -13,9 +13,10 @@ from pydantic import BaseModel, SecretStr
 
 from etcd_settings import InvalidSettingsError, Source, UnavailableError
 from etcd_settings.errors import ConflictError, DecodeError, EtcdSettingsError
-from etcd_settings.etcd import Client, Put
+from etcd_settings.etcd import Client
 from etcd_settings.integrations.pydantic_settings import EtcdBaseSettings, EtcdSettingsConfigDict
 from etcd_settings.testing import EtcdServer
+from tests.filling import fill
 
 APP = "/config/app/"
 SECRET = "hush-hush-4711"  # a marker that must not turn up anywhere
@@ -32,14 +33,9 @@ class Settings(BaseModel):
     database: Database = Database()
 
 
-def write(server: EtcdServer, **values: str) -> None:
-    with Client(server.url) as client:
-        client.txn(success=[Put(APP + path, value) for path, value in values.items()])
-
-
 def test_fifty_threads_that_ask_at_once_cause_one_call(etcd_server: EtcdServer, calls: Callable[[], int]) -> None:
     """One reads, the others wait for what it reads."""
-    write(etcd_server, a="1")
+    fill(etcd_server, {"a": "1"})
     gate, found = threading.Barrier(50), []
     with Source(etcd_server.url) as source:
 
@@ -60,7 +56,7 @@ def test_fifty_threads_that_ask_at_once_cause_one_call(etcd_server: EtcdServer, 
 
 def test_a_second_settings_object_asks_nobody(etcd_server: EtcdServer, calls: Callable[[], int]) -> None:
     """Within the TTL two objects of two classes cost one call, because their URL is one source."""
-    write(etcd_server, debug="true", **{"database/port": "1"})
+    fill(etcd_server, {"debug": "true", "database/port": "1"})
 
     class First(EtcdBaseSettings):
         model_config = EtcdSettingsConfigDict(etcd_url=etcd_server.url)
@@ -81,7 +77,7 @@ def test_a_second_settings_object_asks_nobody(etcd_server: EtcdServer, calls: Ca
 
 def test_settings_can_be_made_inside_a_running_event_loop(etcd_server: EtcdServer) -> None:
     """There is no loop of ours that could clash with it."""
-    write(etcd_server, debug="true")
+    fill(etcd_server, {"debug": "true"})
 
     class Looped(EtcdBaseSettings):
         model_config = EtcdSettingsConfigDict(etcd_url=etcd_server.url)
@@ -100,7 +96,7 @@ def test_settings_can_be_made_inside_a_running_event_loop(etcd_server: EtcdServe
 
 def test_a_killed_server_is_survived_at_once(etcd_server: EtcdServer, caplog: pytest.LogCaptureFixture) -> None:
     """What was read is served on without a wait, the outage is logged once, and the status tells it with an age."""
-    write(etcd_server, a="1")
+    fill(etcd_server, {"a": "1"})
     caplog.set_level(logging.INFO, "etcd_settings")
     with Source(etcd_server.url, ttl=0) as source:
         source.snapshot()
@@ -164,7 +160,7 @@ def test_bad_values_are_told_by_key_all_at_once_and_never_shown(
     keys: list[str],
 ) -> None:
     """Each problem names its key; no value stands in the error, in what led to it, or in the log."""
-    write(etcd_server, **values)
+    fill(etcd_server, values)
     with Source(etcd_server.url) as source:
         with pytest.raises(kind) as e:
             source.load(Settings)
@@ -193,10 +189,10 @@ def test_an_undecodable_value_is_an_error_only_where_text_is_needed(etcd_server:
 
 def test_a_watch_brings_each_state_and_keeps_the_cache_live(etcd_server: EtcdServer, calls: Callable[[], int]) -> None:
     """While a watch stands, reading asks nobody, whatever the TTL, and gives the newest."""
-    write(etcd_server, a="1")
+    fill(etcd_server, {"a": "1"})
     with Source(etcd_server.url, ttl=0) as source, source.watch() as snapshots:
         assert "1" == next(snapshots)["a"].text
-        write(etcd_server, a="2", b="new")
+        fill(etcd_server, {"a": "2", "b": "new"})
 
         newest = next(snapshots)
         before = calls()

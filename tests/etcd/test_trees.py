@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -10,15 +9,8 @@ import pytest
 from etcd_settings.errors import ConcurrentWriteError, ConfigurationError, ConflictError, TooManyChangesError
 from etcd_settings.etcd import Client
 from etcd_settings.snapshot import Snapshot
-from etcd_settings.testing import EtcdServer
 
 APP = "/config/app/"
-
-
-@pytest.fixture
-def client(etcd_server: EtcdServer) -> Iterator[Client]:
-    with Client(etcd_server.url) as client:
-        yield client
 
 
 @pytest.mark.parametrize("prefix", ["/config/app", "/config/app/", b"/config/app"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,12 +11,6 @@ from etcd_settings.etcd import Batch, Client, Delete, Put, Watch
 from etcd_settings.testing import EtcdServer
 
 APP = "/config/app/"
-
-
-@pytest.fixture
-def client(etcd_server: EtcdServer) -> Iterator[Client]:
-    with Client(etcd_server.url) as client:
-        yield client
 
 
 def revisions(watch: Watch, last: int) -> list[int]:
