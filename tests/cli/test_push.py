@@ -76,11 +76,6 @@ def held(server: EtcdServer) -> dict[str, Any]:
         return source.tree()
 
 
-def revision(server: EtcdServer) -> int:
-    with Source(server.url) as source:
-        return source.snapshot().revision
-
-
 def test_push_writes_the_file(etcd_server: EtcdServer, run: Run) -> None:
     """It shows each change with secrets masked; a second push changes nothing."""
     etcd_server.put(f"{etcd_server.prefix}level", "debug")
@@ -94,18 +89,18 @@ def test_push_writes_the_file(etcd_server: EtcdServer, run: Run) -> None:
         f"+ db/password = {MASK}",
         "+ db/port = 5432",
         "~ level = debug -> info",
-        f"Wrote 5 and deleted 0 at revision {revision(etcd_server)}.",
+        f"Wrote 5 and deleted 0 at revision {etcd_server.revision()}.",
     ] == done.out.splitlines()
-    before = revision(etcd_server)
+    before = etcd_server.revision()
     assert "already" in run("push", "a.toml").out
-    assert before == revision(etcd_server)
+    assert before == etcd_server.revision()
 
 
 def test_json_tells_the_new_revision(etcd_server: EtcdServer, run: Run) -> None:
     """With what changed; ``--reveal`` shows secrets."""
     told = run("push", "a.toml", "--json").json
 
-    assert (True, revision(etcd_server), []) == (told["applied"], told["revision"], told["problems"])
+    assert (True, etcd_server.revision(), []) == (told["applied"], told["revision"], told["problems"])
     assert {"kind": "create", "path": "db/password", "old": None, "new": MASK} == told["changes"][2]
     assert {"applied": False, "revision": told["revision"], "changes": [], "problems": []} == run(
         "push", "a.toml", "--json"
@@ -126,10 +121,10 @@ def test_prune_deletes_what_the_file_lacks(etcd_server: EtcdServer, run: Run) ->
 
 def test_a_dry_run_writes_nothing(etcd_server: EtcdServer, run: Run) -> None:
     """It shows the same."""
-    before = revision(etcd_server)
+    before = etcd_server.revision()
     done = run("push", "a.toml", "--dry-run")
 
-    assert (0, before, {}) == (done.code, revision(etcd_server), held(etcd_server))
+    assert (0, before, {}) == (done.code, etcd_server.revision(), held(etcd_server))
     assert "+ db/host = pg1" in done.out
     assert f"Nothing was written at revision {before}: 5 to write, 0 to delete" in done.out
     assert run("push", "a.toml", "--dry-run", "--json").json["applied"] is False
@@ -139,11 +134,11 @@ def test_validate_judges_what_etcd_would_hold(etcd_server: EtcdServer, run: Run)
     """Of the file and of what stays together, before anything is written; refused is code 1."""
     etcd_server.put(f"{etcd_server.prefix}db/port", SECRET)
     Path("part.yaml").write_text("level: info\n")
-    before = revision(etcd_server)
+    before = etcd_server.revision()
     refused = run("push", "part.yaml", "--validate", "shop_pushed:Settings")
     told = run("push", "part.yaml", "--validate", "shop_pushed:Settings", "--json")
 
-    assert (1, 1, before) == (refused.code, told.code, revision(etcd_server))
+    assert (1, 1, before) == (refused.code, told.code, etcd_server.revision())
     assert (
         f"db.port: Input should be a valid integer, unable to parse string as an integer (from {etcd_server.prefix}"
         in refused.out
@@ -283,15 +278,15 @@ def _large() -> None:
 @pytest.mark.usefixtures("_large")
 def test_a_batch_takes_several_transactions_and_says_so(etcd_server: EtcdServer, run: Run) -> None:
     """What is too large for one is refused without it, with the way out; a dry run tells how many it would be."""
-    before = revision(etcd_server)
+    before = etcd_server.revision()
     refused, dry = run("push", "large.json"), run("push", "large.json", "--batch", "--dry-run")
-    assert (6, 0, before) == (refused.code, dry.code, revision(etcd_server))
+    assert (6, 0, before) == (refused.code, dry.code, etcd_server.revision())
     assert "--batch" in refused.err
     assert 3 >= len(refused.err.splitlines())
     assert "takes 2 transactions" in dry.err
 
     done = run("push", "large.json", "--batch", "--reveal")
-    assert (0, before + 2) == (done.code, revision(etcd_server))
+    assert (0, before + 2) == (done.code, etcd_server.revision())
     assert "takes 2 transactions" in done.err
     assert f"Wrote 2 and deleted 0 in 2 transactions, the last at revision {before + 2}." in done.out
     assert {name: name * 900_000 for name in "ab"} == held(etcd_server)
@@ -300,10 +295,10 @@ def test_a_batch_takes_several_transactions_and_says_so(etcd_server: EtcdServer,
 
 def test_a_batch_that_fits_is_one_transaction(etcd_server: EtcdServer, run: Run) -> None:
     """Just as without it."""
-    before = revision(etcd_server)
+    before = etcd_server.revision()
     done = run("push", "a.toml", "--batch")
 
-    assert (0, "", before + 1) == (done.code, done.err, revision(etcd_server))
+    assert (0, "", before + 1) == (done.code, done.err, etcd_server.revision())
     assert "transactions" not in done.out
 
 
