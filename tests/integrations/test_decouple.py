@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from etcd_settings.errors import (
 )
 from etcd_settings.integrations.decouple import EtcdRepository
 from etcd_settings.stores.memory import MemoryStore
-from tests.integrations.conftest import Held, put
+from tests.integrations.holding import held, put
 
 NOWHERE = "etcd://127.0.0.1:1/config/app/"
 """Nobody listens there."""
@@ -31,20 +31,6 @@ NOWHERE = "etcd://127.0.0.1:1/config/app/"
 
 def delete(source: Source, path: str) -> None:
     assert 1 == source.store.delete(f"/config/app/{path}")
-
-
-@pytest.fixture
-def nowhere() -> Iterator[Callable[..., EtcdRepository]]:
-    """Make a repository whose etcd is down; its source is closed afterwards."""
-    made: list[EtcdRepository] = []
-
-    def make(**options: object) -> EtcdRepository:
-        made.append(EtcdRepository(NOWHERE, **options))  # type: ignore[arg-type]  # whatever a test passes on
-        return made[-1]
-
-    yield make
-    for repository in made:
-        repository.source.close()
 
 
 @pytest.fixture
@@ -91,19 +77,19 @@ TREE = {
         "EMPTY": "",
     }.items(),
 )
-def test_a_name_finds_its_key(held: Held, option: str, expected: str) -> None:
+def test_a_name_finds_its_key(option: str, expected: str) -> None:
     """A slash is one underscore or two, a hyphen is one, case is no matter; what is found is always a text."""
     assert expected == Config(EtcdRepository(held(TREE)))(option)
 
 
 @pytest.mark.parametrize("option", ["DATABASE", "HOST", "DATABASE__MAX__CONNECTIONS", "LOG__LEVEL", "CACHE__REDIS_URL"])
-def test_two_underscores_are_a_slash_and_nothing_else(held: Held, option: str) -> None:
+def test_two_underscores_are_a_slash_and_nothing_else(option: str) -> None:
     """A branch is no setting, and a name with two underscores is read strictly."""
     with pytest.raises(UndefinedValueError):
         Config(EtcdRepository(held(TREE)))(option)
 
 
-def test_what_one_underscore_could_mean_twice_is_an_error_when_asked_for(held: Held) -> None:
+def test_what_one_underscore_could_mean_twice_is_an_error_when_asked_for() -> None:
     """Both keys are named, and the names that tell them apart; these work, and so does everything else."""
     config = Config(EtcdRepository(held({"a/b_c": "1", "a_b/c": "2", "other": "3"})))
 
@@ -115,7 +101,7 @@ def test_what_one_underscore_could_mean_twice_is_an_error_when_asked_for(held: H
     assert ["1", "2", "3"] == [config("A__B_C"), config("A_B__C"), config("OTHER")]
 
 
-def test_a_key_with_an_underscore_and_one_with_a_slash(held: Held) -> None:
+def test_a_key_with_an_underscore_and_one_with_a_slash() -> None:
     """Two underscores choose the one with the slash."""
     config = Config(EtcdRepository(held({"database_host": "1", "database/host": "2"})))
 
@@ -135,7 +121,7 @@ def test_a_key_with_an_underscore_and_one_with_a_slash(held: Held) -> None:
         ({"a__b": "1", "a/b": "2"}, "A__B"),
     ],
 )
-def test_two_spellings_of_one_name_in_one_layer_are_an_error(held: Held, keys: Mapping[str, str], option: str) -> None:
+def test_two_spellings_of_one_name_in_one_layer_are_an_error(keys: Mapping[str, str], option: str) -> None:
     """Nobody could say which of them was meant."""
     with pytest.raises(ConflictError) as caught:
         Config(EtcdRepository(held(keys)))(option)
@@ -144,14 +130,14 @@ def test_two_spellings_of_one_name_in_one_layer_are_an_error(held: Held, keys: M
     assert "Rename one of them." in str(caught.value)
 
 
-def test_two_spellings_of_a_branch_share_it(held: Held) -> None:
+def test_two_spellings_of_a_branch_share_it() -> None:
     """Only settings can contradict each other."""
     config = Config(EtcdRepository(held({"Database/host": "1", "database/port": "2"})))
 
     assert ["1", "2"] == [config("DATABASE_HOST"), config("DATABASE_PORT")]
 
 
-def test_of_two_layers_the_higher_wins_however_it_spells(held: Held) -> None:
+def test_of_two_layers_the_higher_wins_however_it_spells() -> None:
     """Names are folded before layers are laid over one another, also those within a JSON object that is a base."""
     keys = {
         "common/max-size": "1",
@@ -195,7 +181,7 @@ def test_a_strict_name_finds_its_key_or_tells_why_not(keys: dict[tuple[str, str]
 # --- what decouple does with a repository ---
 
 
-def test_the_environment_comes_first(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """decouple looks there before it asks anybody, even one who is down."""
     config = Config(EtcdRepository(held({"debug": "etcd"})))
     monkeypatch.setenv("DEBUG", "environment")
@@ -203,7 +189,7 @@ def test_the_environment_comes_first(held: Held, monkeypatch: pytest.MonkeyPatch
     assert "environment" == config("DEBUG")
 
 
-def test_casts_work_on_texts(held: Held) -> None:
+def test_casts_work_on_texts() -> None:
     """Casts get texts, as from any repository: an empty one is False, is no number, and is not missing."""
     config = Config(EtcdRepository(held({"debug": "on", "port": "80", "hosts": "a, b", "empty": ""})))
 
@@ -213,7 +199,7 @@ def test_casts_work_on_texts(held: Held) -> None:
         config("EMPTY", cast=int)
 
 
-def test_what_is_not_there_is_undefined(held: Held) -> None:
+def test_what_is_not_there_is_undefined() -> None:
     """Without a default it is decouple's own error; a default is cast as values are."""
     config = Config(EtcdRepository(held({})))
 
@@ -222,7 +208,7 @@ def test_what_is_not_there_is_undefined(held: Held) -> None:
     assert 5 == config("MISSING", default="5", cast=int)
 
 
-def test_both_lookups_of_an_option_see_one_snapshot(held: Held) -> None:
+def test_both_lookups_of_an_option_see_one_snapshot() -> None:
     """What `in` has promised, the next `[]` keeps, though the key goes away in between; the one after that is new."""
     source = held({"key": "old"})
     repository = EtcdRepository(source)
@@ -237,7 +223,7 @@ def test_both_lookups_of_an_option_see_one_snapshot(held: Held) -> None:
         repository["KEY"]
 
 
-def test_a_promise_is_kept_to_the_thread_that_got_it(held: Held) -> None:
+def test_a_promise_is_kept_to_the_thread_that_got_it() -> None:
     """Another thread's lookup in between sees the new state, and does not take the old one away."""
     source = held({"key": "old"})
     repository = EtcdRepository(source)
@@ -253,7 +239,7 @@ def test_a_promise_is_kept_to_the_thread_that_got_it(held: Held) -> None:
     assert (["new"], "old") == (seen, repository["KEY"])
 
 
-def test_a_promise_is_about_one_option(held: Held) -> None:
+def test_a_promise_is_about_one_option() -> None:
     """Somebody else's `in` is no answer."""
     repository = EtcdRepository(held({"a": "1", "b": "2"}))
 
@@ -296,7 +282,7 @@ def test_a_key_that_comes_and_goes_is_there_or_it_is_not() -> None:
 # --- reading ---
 
 
-def test_making_one_reads_nothing_and_all_options_one_snapshot(held: Held) -> None:
+def test_making_one_reads_nothing_and_all_options_one_snapshot() -> None:
     """The first option reads everything; the rest ask nobody while it is fresh."""
     source = held(TREE)
     reads: list[object] = []
@@ -310,7 +296,7 @@ def test_making_one_reads_nothing_and_all_options_one_snapshot(held: Held) -> No
     assert 1 == len(reads)
 
 
-def test_a_change_is_there_when_the_source_reads_it(held: Held) -> None:
+def test_a_change_is_there_when_the_source_reads_it() -> None:
     """Nothing is kept beyond the source's own time."""
     source = held({"key": "old"})
     config = Config(EtcdRepository(source))
@@ -331,7 +317,7 @@ def test_equal_urls_share_a_source() -> None:
     one.source.close()
 
 
-def test_a_live_builds_of_it(held: Held) -> None:
+def test_a_live_builds_of_it() -> None:
     """A factory that asks decouple is followed like any other."""
     source = held({"pool/size": "5"})
     config = Config(EtcdRepository(source))
@@ -345,16 +331,16 @@ def test_a_live_builds_of_it(held: Held) -> None:
 # --- outages, fallbacks, errors ---
 
 
-def test_an_outage_is_no_missing_setting(nowhere: Callable[..., EtcdRepository], env_file: RepositoryEnv) -> None:
+def test_an_outage_is_no_missing_setting(env_file: RepositoryEnv) -> None:
     """With a default, with a fallback, with both: the error is ours, and names the endpoint."""
-    for config in (Config(nowhere()), Config(nowhere(fallback=env_file))):
+    for config in (Config(EtcdRepository(NOWHERE)), Config(EtcdRepository(NOWHERE, fallback=env_file))):
         with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:1: connection refused"):
             config("DATABASE_HOST", default="localhost")
 
 
-def test_an_outage_may_be_allowed(nowhere: Callable[..., EtcdRepository], env_file: RepositoryEnv) -> None:
+def test_an_outage_may_be_allowed(env_file: RepositoryEnv) -> None:
     """If etcd is not required, the fallback and the defaults are asked."""
-    config = Config(nowhere(required=False, fallback=env_file))
+    config = Config(EtcdRepository(NOWHERE, required=False, fallback=env_file))
 
     assert "from the file" == config("DATABASE_HOST")
     assert 5 == config("POOL_SIZE", default=5)
@@ -362,7 +348,7 @@ def test_an_outage_may_be_allowed(nowhere: Callable[..., EtcdRepository], env_fi
         config("POOL_SIZE")
 
 
-def test_a_fallback_has_what_etcd_has_not(held: Held, env_file: RepositoryEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fallback_has_what_etcd_has_not(env_file: RepositoryEnv, monkeypatch: pytest.MonkeyPatch) -> None:
     """etcd wins; of what neither has, decouple knows what to do. The environment is not the fallback's to give."""
     repository = EtcdRepository(held({"database/host": "from etcd"}), fallback=env_file)
     config = Config(repository)
@@ -376,7 +362,7 @@ def test_a_fallback_has_what_etcd_has_not(held: Held, env_file: RepositoryEnv, m
         Config(EtcdRepository(held({}), fallback=RepositoryEmpty()))("NEITHER")
 
 
-def test_fallbacks_may_be_chained(held: Held) -> None:
+def test_fallbacks_may_be_chained() -> None:
     """A repository is a fallback too, and so is a dict."""
     lowest = EtcdRepository(held({"b": "2"}), fallback={"C": "3"})
     config = Config(EtcdRepository(held({"a": "1"}), fallback=lowest))
@@ -384,7 +370,7 @@ def test_fallbacks_may_be_chained(held: Held) -> None:
     assert ["1", "2", "3"] == [config("A"), config("B"), config("C")]
 
 
-def test_a_value_that_is_no_text_is_an_error_for_who_asks(held: Held) -> None:
+def test_a_value_that_is_no_text_is_an_error_for_who_asks() -> None:
     """The key is named; other options do not care."""
     config = Config(EtcdRepository(held({"binary": b"\xff\xfe", "debug": "true"})))
 
@@ -393,7 +379,7 @@ def test_a_value_that_is_no_text_is_an_error_for_who_asks(held: Held) -> None:
     assert "true" == config("DEBUG")
 
 
-def test_no_error_shows_a_value(held: Held) -> None:
+def test_no_error_shows_a_value() -> None:
     """Neither of names, nor of documents; nor does a repr."""
     secret = "s3cr3t-value"
     repository = EtcdRepository(held({"Host": secret, "host": secret, "a/b_c": secret, "a_b/c": secret}))
@@ -407,7 +393,7 @@ def test_no_error_shows_a_value(held: Held) -> None:
     assert secret not in repr(repository)
 
 
-def test_options_belong_to_a_url(held: Held) -> None:
+def test_options_belong_to_a_url() -> None:
     """A source has its own; a URL that means nothing is an error at once."""
     with pytest.raises(ConfigurationError, match="Give layers, ttl to the Source"):
         EtcdRepository(held({}), layers=["a/"], ttl=5)

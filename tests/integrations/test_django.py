@@ -38,7 +38,7 @@ from etcd_settings.live import Live
 from etcd_settings.masking import MASK
 from etcd_settings.snapshot import Entry
 from etcd_settings.source import Source
-from tests.integrations.conftest import Held, put
+from tests.integrations.holding import held, put
 from tests.making import make_entry
 from tests.waiting import eventually
 
@@ -50,7 +50,7 @@ class Site(Protocol):
 
 
 @pytest.fixture
-def site(held: Held, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     known = set(vars(LazySettings))
 
     def make(says: Mapping[str, Any], paths: Mapping[str, str]) -> Source:
@@ -78,7 +78,7 @@ def follow() -> None:
     eventually(lambda: following.following()._live is not None)
 
 
-def test_values_get_the_type_of_the_default_above(held: Held) -> None:
+def test_values_get_the_type_of_the_default_above() -> None:
     """A text from etcd becomes what settings.py, or else Django, has there; dicts merge, and lists are replaced."""
     source = held(
         {
@@ -109,7 +109,7 @@ def test_values_get_the_type_of_the_default_above(held: Held) -> None:
     assert {"ENGINE": "sqlite3", "NAME": "", "PORT": 5432} == database
 
 
-def test_keys_of_a_dict_are_taken_as_they_are_spelled(held: Held) -> None:
+def test_keys_of_a_dict_are_taken_as_they_are_spelled() -> None:
     """Hyphens and case make another key, at every depth."""
     namespace: dict[str, Any] = {"DATABASES": {"my_db": {"NAME": "old"}}}
 
@@ -118,7 +118,7 @@ def test_keys_of_a_dict_are_taken_as_they_are_spelled(held: Held) -> None:
     assert {"my_db": {"NAME": "old", "name": "x"}, "my-db": {"NAME": "new"}} == namespace["DATABASES"]
 
 
-def test_keys_of_a_dict_have_the_type_of_the_others(held: Held) -> None:
+def test_keys_of_a_dict_have_the_type_of_the_others() -> None:
     """Numbers stay numbers, so that entries are replaced and not doubled; so it is with the values."""
     namespace: dict[str, Any] = {"MESSAGE_TAGS": {10: "a", 20: "b"}, "LIMITS": {1: 0.5}}
 
@@ -129,7 +129,7 @@ def test_keys_of_a_dict_have_the_type_of_the_others(held: Held) -> None:
         load_settings(namespace, held({"LIMITS/marvellous": "1"}))
 
 
-def test_nothing_is_shared_with_what_settings_py_said(held: Held) -> None:
+def test_nothing_is_shared_with_what_settings_py_said() -> None:
     """What is changed below the call changes neither the defaults, nor what etcd holds, nor Django's own."""
     namespace: dict[str, Any] = {"DATABASES": {"default": {"OPTIONS": {}}, "other": {"HOSTS": ["a"]}}, "NAMES": ["a"]}
     load_settings(namespace, held({"DATABASES/default/NAME": "shop", "DATABASES/new.json": '{"HOSTS": ["b"]}'}))
@@ -147,7 +147,7 @@ def test_nothing_is_shared_with_what_settings_py_said(held: Held) -> None:
     assert before == reader.read().values
 
 
-def test_a_schema_has_the_say_over_its_names(held: Held) -> None:
+def test_a_schema_has_the_say_over_its_names() -> None:
     """It sees what settings.py says where etcd says nothing, and Django's own settings come out plain."""
 
     class Mail(BaseModel):
@@ -175,7 +175,7 @@ def test_a_schema_has_the_say_over_its_names(held: Held) -> None:
         ({"ALLOWED_HOSTS": "marvellous", "NAME": "new"}, "ALLOWED_HOSTS"),
     ],
 )
-def test_what_does_not_fit_is_refused_whole(held: Held, paths: dict[str, str], key: str) -> None:
+def test_what_does_not_fit_is_refused_whole(paths: dict[str, str], key: str) -> None:
     """The error names the key and not the value; the module stays as it was, and what follows later too."""
     namespace = {"PAGE_SIZE": 20, "NAME": "old", "SECRET_KEY": "x"}
     before, last = dict(namespace), loading.last_load()
@@ -190,7 +190,7 @@ def test_what_does_not_fit_is_refused_whole(held: Held, paths: dict[str, str], k
 
 
 @pytest.mark.parametrize("default", [print, str, object(), {"key": print}, [print], (print, print)])
-def test_no_text_takes_the_place_of_what_no_text_becomes(held: Held, default: Any) -> None:
+def test_no_text_takes_the_place_of_what_no_text_becomes(default: Any) -> None:
     """Code and objects of somebody's stay; the error names the setting and the key."""
     path = "HOOK/key" if isinstance(default, dict) else "HOOK/0" if isinstance(default, list | tuple) else "HOOK"
     namespace = {"HOOK": default}
@@ -202,7 +202,7 @@ def test_no_text_takes_the_place_of_what_no_text_becomes(held: Held, default: An
     assert {"HOOK": default} == namespace
 
 
-def test_texts_become_patterns_and_lazy_texts_stay_texts(held: Held) -> None:
+def test_texts_become_patterns_and_lazy_texts_stay_texts() -> None:
     """What pydantic makes of a text is made; Django's lazy texts are replaced by plain ones."""
     namespace = {"DISALLOWED_USER_AGENTS": [re.compile("old")], "TITLE": gettext_lazy("old")}
 
@@ -213,7 +213,7 @@ def test_texts_become_patterns_and_lazy_texts_stay_texts(held: Held) -> None:
         load_settings(namespace, held({"DISALLOWED_USER_AGENTS/0": "("}))
 
 
-def test_keys_of_others_do_no_harm(held: Held) -> None:
+def test_keys_of_others_do_no_harm() -> None:
     """What is no setting is ignored, also where it is broken."""
     namespace: dict[str, Any] = {}
     loaded = load_settings(
@@ -250,7 +250,7 @@ def test_a_missing_server_is_an_error_at_import() -> None:
     assert ["ETCD_SETTINGS"] == [*namespace]
 
 
-def test_a_schema_with_a_lower_case_name_is_refused(held: Held) -> None:
+def test_a_schema_with_a_lower_case_name_is_refused() -> None:
     """Django would never look at it."""
 
     class Schema(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -52,10 +52,8 @@ class App:
 
 
 @pytest.fixture
-def app() -> Iterator[App]:
-    yield App()
-    for source in _registry.all():
-        source.close()
+def app() -> App:
+    return App()
 
 
 def brought(settings: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import Enum, IntEnum
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import pytest
 from pydantic import (
@@ -32,9 +32,7 @@ from pydantic_settings import BaseSettings, ForceDecode, NoDecode, SettingsConfi
 
 from etcd_settings.errors import EtcdSettingsError
 from etcd_settings.integrations.pydantic_settings import EtcdBaseSettings, EtcdSettingsConfigDict
-
-if TYPE_CHECKING:
-    from tests.integrations.conftest import Held
+from tests.integrations.holding import held
 
 
 class SubSub(BaseModel):
@@ -93,7 +91,7 @@ def from_environment(
         return create_model("Settings", __base__=Settings, x=(kind, default))()
 
 
-def from_etcd(held: Held, kind: Any, default: Any, variables: Mapping[str, str], **config: Any) -> Any:
+def from_etcd(kind: Any, default: Any, variables: Mapping[str, str], **config: Any) -> Any:
     source = held({name.replace("__", "/"): text for name, text in variables.items()})
 
     class Settings(EtcdBaseSettings):
@@ -176,9 +174,9 @@ newest = pytest.mark.skipif(
 
 
 @pytest.mark.parametrize(("kind", "variables", "expected"), SAME)
-def test_keys_mean_what_variables_mean(held: Held, kind: Any, variables: Mapping[str, str], expected: object) -> None:
+def test_keys_mean_what_variables_mean(kind: Any, variables: Mapping[str, str], expected: object) -> None:
     """Nesting, aliases, unions, decoding and merging are those of the environment."""
-    assert {"x": expected} == from_etcd(held, kind, ..., variables).model_dump(exclude_unset=True)
+    assert {"x": expected} == from_etcd(kind, ..., variables).model_dump(exclude_unset=True)
 
 
 @newest
@@ -206,10 +204,10 @@ CONFIGURED: list[tuple[Any, Mapping[str, str], Mapping[str, Any], object]] = [
 
 @pytest.mark.parametrize(("kind", "variables", "config", "expected"), CONFIGURED)
 def test_the_configuration_means_the_same(
-    held: Held, kind: Any, variables: Mapping[str, str], config: Mapping[str, Any], expected: object
+    kind: Any, variables: Mapping[str, str], config: Mapping[str, Any], expected: object
 ) -> None:
     """``case_sensitive``, ``enable_decoding``, ``strict``, ``populate_by_name`` and ``extra`` apply to keys too."""
-    assert expected == from_etcd(held, kind, None, variables, **config).x
+    assert expected == from_etcd(kind, None, variables, **config).x
 
 
 @newest
@@ -258,11 +256,11 @@ DIFFERENT: dict[str, tuple[Any, Mapping[str, str], object, object]] = {
 
 
 @pytest.mark.parametrize("case", DIFFERENT)
-def test_where_we_differ_we_differ_on_purpose(held: Held, case: str) -> None:
+def test_where_we_differ_we_differ_on_purpose(case: str) -> None:
     """Of each deliberate difference this is our side."""
     kind, variables, _, ours = DIFFERENT[case]
 
-    assert ours == told(lambda: from_etcd(held, kind, ..., variables).x)
+    assert ours == told(lambda: from_etcd(kind, ..., variables).x)
 
 
 @newest
@@ -274,10 +272,10 @@ def test_where_we_differ_upstream_does_what_we_say(monkeypatch: pytest.MonkeyPat
     assert upstream == told(lambda: from_environment(monkeypatch, kind, ..., variables).x)
 
 
-def test_a_json_parent_and_its_children_come_in_any_order(held: Held) -> None:
+def test_a_json_parent_and_its_children_come_in_any_order() -> None:
     """Upstream loses what came before its parent; here the order does not exist."""
     orders = [{"x__a": '{"k": 1}', "x__a__b": "2"}, {"x__a__b": "2", "x__a": '{"k": 1}'}]
 
-    loaded = [from_etcd(held, dict[str, dict[str, int]], ..., variables).x for variables in orders]
+    loaded = [from_etcd(dict[str, dict[str, int]], ..., variables).x for variables in orders]
 
     assert [{"a": {"k": 1, "b": 2}}] * 2 == loaded

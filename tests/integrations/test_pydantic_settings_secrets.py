@@ -6,7 +6,7 @@ import logging
 import pickle
 import traceback
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import (
@@ -23,9 +23,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from etcd_settings.errors import EtcdSettingsError
 from etcd_settings.integrations.pydantic_settings import EtcdBaseSettings, EtcdSettingsConfigDict, EtcdSettingsSource
-
-if TYPE_CHECKING:
-    from tests.integrations.conftest import Held
+from tests.integrations.holding import held
 
 SECRET = "hunter2-hunter2"
 PLAIN = "plain-value-77"
@@ -118,7 +116,7 @@ def _everything_is_logged(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("keys", LEAKS, ids=[str(number) for number in range(len(LEAKS))])
-def test_no_error_holds_a_value(held: Held, caplog: pytest.LogCaptureFixture, keys: Mapping[str, str | bytes]) -> None:
+def test_no_error_holds_a_value(caplog: pytest.LogCaptureFixture, keys: Mapping[str, str | bytes]) -> None:
     """Neither message, ``errors()``, JSON, repr, arguments, notes, cause, context, traceback nor the log shows one."""
     with pytest.raises((ValidationError, EtcdSettingsError)) as caught:
         Settings(_etcd_source=held(keys))
@@ -134,7 +132,7 @@ def test_no_error_holds_a_value(held: Held, caplog: pytest.LogCaptureFixture, ke
     assert (None, None) == (error.__cause__, error.__context__)
 
 
-def test_every_input_is_masked(held: Held) -> None:
+def test_every_input_is_masked() -> None:
     """``errors()`` has an input for every error, and it is the mask."""
     with pytest.raises(ValidationError) as caught:
         Settings(_etcd_source=held({"port": PLAIN, "database/port": PLAIN, "databases/a/nope": "1", "tags/0/x": "1"}))
@@ -142,7 +140,7 @@ def test_every_input_is_masked(held: Held) -> None:
     assert {"**********"} == {one["input"] for one in caught.value.errors()}
 
 
-def test_an_error_is_otherwise_what_pydantic_says(held: Held) -> None:
+def test_an_error_is_otherwise_what_pydantic_says() -> None:
     """Class, title, locations, types, messages and contexts are pydantic's own."""
 
     class Plain(BaseModel):
@@ -163,7 +161,7 @@ def test_an_error_is_otherwise_what_pydantic_says(held: Held) -> None:
     assert (ValidationError, "Etcd", 2) == (type(caught.value), caught.value.title, caught.value.error_count())
 
 
-def test_notes_name_the_keys(held: Held) -> None:
+def test_notes_name_the_keys() -> None:
     """An error says in its notes which keys the bad values came from."""
     with pytest.raises(ValidationError) as caught:
         Settings(_etcd_source=held({"Port": "x", "databases/Main/PORT": "y", "database.json": '{"port": "z"}'}))
@@ -175,7 +173,7 @@ def test_notes_name_the_keys(held: Held) -> None:
     } == set(caught.value.__notes__)
 
 
-def test_notes_do_not_blame_etcd_for_what_came_from_above(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notes_do_not_blame_etcd_for_what_came_from_above(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bad value from the environment that etcd has as well is the environment's."""
     monkeypatch.setenv("DATABASE__PORT", "bad")
 
@@ -185,7 +183,7 @@ def test_notes_do_not_blame_etcd_for_what_came_from_above(held: Held, monkeypatc
     assert ["port comes from etcd: '/config/app/port'"] == caught.value.__notes__
 
 
-def test_notes_do_not_blame_etcd_for_a_list_from_above(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notes_do_not_blame_etcd_for_a_list_from_above(monkeypatch: pytest.MonkeyPatch) -> None:
     """A list is one value: what is wrong with an item is wrong with the one that won."""
     monkeypatch.setenv("TAGS", '["a", {"b": 1}]')
 
@@ -196,7 +194,7 @@ def test_notes_do_not_blame_etcd_for_a_list_from_above(held: Held, monkeypatch: 
     assert not hasattr(caught.value, "__notes__")
 
 
-def test_a_secret_given_to_init_is_not_shown_either(held: Held) -> None:
+def test_a_secret_given_to_init_is_not_shown_either() -> None:
     """Also one within a model, in whatever form a message quotes it."""
     with pytest.raises(ValidationError) as caught:
         Settings(_etcd_source=held({"port": "13"}), database=Database(password=SecretStr(SECRET)))
@@ -205,7 +203,7 @@ def test_a_secret_given_to_init_is_not_shown_either(held: Held) -> None:
     assert "Assertion failed, ********** with **********" in str(caught.value)
 
 
-def test_a_secret_from_above_is_not_shown_either(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_from_above_is_not_shown_either(monkeypatch: pytest.MonkeyPatch) -> None:
     """The errors of such a class hold no value at all, wherever the value came from."""
     monkeypatch.setenv("DATABASE__PASSWORD", SECRET)
 
@@ -217,7 +215,7 @@ def test_a_secret_from_above_is_not_shown_either(held: Held, monkeypatch: pytest
     assert PLAIN not in told
 
 
-def test_what_the_environment_cannot_parse_is_not_quoted(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_environment_cannot_parse_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
     """pydantic-settings keeps such a text in the cause of its error; an etcd class drops the cause."""
     monkeypatch.setenv("TAGS", SECRET)
 
@@ -227,7 +225,7 @@ def test_what_the_environment_cannot_parse_is_not_quoted(held: Held, monkeypatch
     assert (None, None) == (caught.value.__cause__, caught.value.__context__)
 
 
-def test_the_debug_log_of_pydantic_settings_shows_no_value(held: Held, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_debug_log_of_pydantic_settings_shows_no_value(caplog: pytest.LogCaptureFixture) -> None:
     """``PYDANTIC_SETTINGS_DEBUG`` logs what sources give; ours gives something that does not tell."""
     Settings(_etcd_source=held({"api_token": SECRET, "database/host": PLAIN, "database/password": SECRET}))
 
@@ -235,7 +233,7 @@ def test_the_debug_log_of_pydantic_settings_shows_no_value(held: Held, caplog: p
     assert PLAIN not in caplog.text
 
 
-def test_reprs_show_no_value(held: Held) -> None:
+def test_reprs_show_no_value() -> None:
     """Nor do the source and what it gives, when they are printed."""
     source = EtcdSettingsSource(Settings, held({"api_token": SECRET, "database/host": PLAIN}))
 
@@ -246,7 +244,7 @@ def test_reprs_show_no_value(held: Held) -> None:
     assert "api_token" in told
 
 
-def test_a_plain_settings_class_does_not_show_sibling_secrets(held: Held) -> None:
+def test_a_plain_settings_class_does_not_show_sibling_secrets() -> None:
     """Also without `EtcdBaseSettings` a secret is wrapped when pydantic prints the branch around it."""
     source = held({"database/password": SECRET, "database/port": "x"})
 
@@ -270,7 +268,7 @@ def test_a_plain_settings_class_does_not_show_sibling_secrets(held: Held) -> Non
     assert SECRET not in str(caught.value) + repr(caught.value.errors())
 
 
-def test_nested_validation_is_scrubbed_too(held: Held) -> None:
+def test_nested_validation_is_scrubbed_too() -> None:
     """A settings class within another model, or validated from a dict, tells no more."""
 
     class Inner(Settings):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import pytest
 from pydantic import AliasChoices, AliasPath, BaseModel, Field, SecretStr
@@ -20,9 +20,7 @@ from etcd_settings.integrations.pydantic_settings import (
 )
 from etcd_settings.snapshot import Snapshot
 from etcd_settings.source import Source
-
-if TYPE_CHECKING:
-    from tests.integrations.conftest import Held
+from tests.integrations.holding import held
 
 
 class Pool(BaseModel):
@@ -36,7 +34,7 @@ class Database(BaseModel):
     pool: Pool = Pool()
 
 
-def test_the_two_ways_to_declare_it_give_the_same(held: Held) -> None:
+def test_the_two_ways_to_declare_it_give_the_same() -> None:
     """``EtcdSettingsSource`` among the customised sources, and ``EtcdBaseSettings``, read the same settings."""
     source = held({"debug": "true", "database/host": "db"})
 
@@ -75,7 +73,7 @@ class Layered(EtcdBaseSettings):
     f: str = "default"
 
 
-def test_each_source_yields_to_those_above_it(held: Held, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_source_yields_to_those_above_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Init arguments win over the environment, that over ``.env``, secret files, etcd and defaults, in this order."""
     (tmp_path / ".env").write_text("APP_A=dotenv\nAPP_B=dotenv\nAPP_C=dotenv\n")
     secrets = tmp_path / "secrets"
@@ -103,7 +101,7 @@ class Deep(EtcdBaseSettings):
     database: Database = Database()
 
 
-def test_branches_merge_with_the_sources_above(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_branches_merge_with_the_sources_above(monkeypatch: pytest.MonkeyPatch) -> None:
     """An environment variable or an init argument for one nested field leaves its siblings to etcd."""
     monkeypatch.setenv("APP_DATABASE__POOL__SIZE", "20")
     source = held(
@@ -115,14 +113,14 @@ def test_branches_merge_with_the_sources_above(held: Held, monkeypatch: pytest.M
     assert Database(host="db", port=30, pool=Pool(size=20, overflow=9)) == settings.database
 
 
-def test_a_model_given_to_init_replaces_the_branch(held: Held) -> None:
+def test_a_model_given_to_init_replaces_the_branch() -> None:
     """A dict given to init merges, a model is meant whole: as pydantic-settings has it."""
     source = held({"database/host": "db", "database/port": "7"})
 
     assert Database(port=30) == Deep(_etcd_source=source, database=Database(port=30)).database
 
 
-def test_branches_merge_with_the_sources_below(held: Held) -> None:
+def test_branches_merge_with_the_sources_below() -> None:
     """Etcd leaves to a source below it what it does not hold, field by field."""
     source = held({"database/port": "7"})
 
@@ -167,7 +165,7 @@ class ManyNames(EtcdBaseSettings):
     ],
 )
 def test_the_environment_wins_whichever_alias_it_uses(
-    held: Held, monkeypatch: pytest.MonkeyPatch, variables: Mapping[str, str], field: str, expected: object
+    monkeypatch: pytest.MonkeyPatch, variables: Mapping[str, str], field: str, expected: object
 ) -> None:
     """A value from above wins also when it comes by a later alias than etcd's, at any depth."""
     for name, value in variables.items():
@@ -180,7 +178,7 @@ def test_the_environment_wins_whichever_alias_it_uses(
 
 
 @pytest.mark.parametrize("name", ["HOST", "HOSTNAME", "host"])
-def test_init_wins_whichever_alias_it_uses(held: Held, name: str) -> None:
+def test_init_wins_whichever_alias_it_uses(name: str) -> None:
     """So does an init argument."""
     source = held({"hostname": "etcd"})
 
@@ -189,7 +187,7 @@ def test_init_wins_whichever_alias_it_uses(held: Held, name: str) -> None:
     assert "init" == ManyNames(_etcd_source=source, **arguments).host
 
 
-def test_an_environment_prefix_is_not_a_prefix_of_keys(held: Held) -> None:
+def test_an_environment_prefix_is_not_a_prefix_of_keys() -> None:
     """Nothing named ``env_*`` applies to etcd: with ``env_prefix="APP_"`` the key is still called ``a``."""
     source = held({"a": "etcd", "APP_b": "wrong"})
 
@@ -207,7 +205,7 @@ def test_an_environment_prefix_is_not_a_prefix_of_keys(held: Held) -> None:
         EtcdSettingsConfigDict(env_parse_enums=True),
     ],
 )
-def test_no_env_option_changes_what_etcd_means(held: Held, config: EtcdSettingsConfigDict) -> None:
+def test_no_env_option_changes_what_etcd_means(config: EtcdSettingsConfigDict) -> None:
     """An empty text stays one, ``None`` stays a text, and keys go as deep as they go."""
     source = held({"empty": "", "none": "None", "database/pool/size": "3"})
 
@@ -222,7 +220,7 @@ def test_no_env_option_changes_what_etcd_means(held: Held, config: EtcdSettingsC
     assert ("", "None", 3) == (settings.empty, settings.none, settings.database.pool.size)
 
 
-def test_several_sources_in_one_class_merge(held: Held) -> None:
+def test_several_sources_in_one_class_merge() -> None:
     """Each etcd source of a class has its place in the order, and none hides what another gave."""
     own, common = held({"database/host": "own"}), held({"database/host": "common", "database/port": "7"})
     seen: dict[str, dict[str, Any]] = {}
@@ -250,7 +248,7 @@ def test_several_sources_in_one_class_merge(held: Held) -> None:
     } == seen
 
 
-def test_one_instance_may_read_elsewhere(held: Held) -> None:
+def test_one_instance_may_read_elsewhere() -> None:
     """``_etcd_source`` replaces the source for one instance, and for no other."""
     usual, other = held({"a": "usual"}), held({"a": "other"})
 
@@ -260,7 +258,7 @@ def test_one_instance_may_read_elsewhere(held: Held) -> None:
     assert ["usual", "other", "usual"] == [Settings().a, Settings(_etcd_source=other).a, Settings().a]
 
 
-def test_a_url_means_the_shared_source(held: Held) -> None:
+def test_a_url_means_the_shared_source() -> None:
     """Wherever a URL is taken it is ``Source.shared(url)``, so that its cache and its watchers are the same."""
     source = held({"a": "etcd"})
     url = f"memory://{source.options.where.name}/config/app"  # type: ignore[union-attr]  # held makes memory sources
@@ -283,7 +281,7 @@ def test_options_of_the_class_are_options_of_the_source() -> None:
     assert Source.shared("memory://options/", layers=("a/", "b/"), ttl=5.0) is source
 
 
-def test_the_environment_says_where_etcd_is(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_says_where_etcd_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without ``etcd_url`` the URL is ``$ETCD_SETTINGS_URL``."""
     source = held({"a": "etcd"})
     monkeypatch.setenv("ETCD_SETTINGS_URL", f"memory://{source.options.where.name}/config/app")  # type: ignore[union-attr]  # held makes memory sources
@@ -337,7 +335,7 @@ def test_making_sources_asks_nobody() -> None:
     assert store.reads == 0
 
 
-def test_settings_can_be_made_inside_a_running_loop(held: Held) -> None:
+def test_settings_can_be_made_inside_a_running_loop() -> None:
     """A synchronous ``Settings()`` works in a coroutine."""
     source = held({"a": "etcd"})
 
@@ -347,7 +345,7 @@ def test_settings_can_be_made_inside_a_running_loop(held: Held) -> None:
     assert "etcd" == asyncio.run(main())
 
 
-def test_what_goes_wrong_at_the_source_is_told_as_it_is(held: Held) -> None:
+def test_what_goes_wrong_at_the_source_is_told_as_it_is() -> None:
     """Neither pydantic nor pydantic-settings wraps our errors."""
     source = held({"a": "etcd"})
     source.close()
@@ -356,7 +354,7 @@ def test_what_goes_wrong_at_the_source_is_told_as_it_is(held: Held) -> None:
         Layered(_etcd_source=source)
 
 
-def test_a_path_reads_a_branch(held: Held) -> None:
+def test_a_path_reads_a_branch() -> None:
     """``path`` and ``etcd_path`` let many classes share one bulk read."""
     source = held({"services/orders/host": "orders", "services/billing/host": "billing"})
 
@@ -368,7 +366,7 @@ def test_a_path_reads_a_branch(held: Held) -> None:
     assert {"host": "billing"} == EtcdSettingsSource(Orders, path="services/billing")()
 
 
-def test_a_path_to_a_single_value_is_an_error_that_names_it(held: Held) -> None:
+def test_a_path_to_a_single_value_is_an_error_that_names_it() -> None:
     """Settings are a branch; a text at the path is a mistake that defaults must not hide."""
     source = held({"services/orders": "[1]"})
 
@@ -376,7 +374,7 @@ def test_a_path_to_a_single_value_is_an_error_that_names_it(held: Held) -> None:
         EtcdSettingsSource(Layered, source, path="services/orders")()
 
 
-def test_higher_layers_win(held: Held) -> None:
+def test_higher_layers_win() -> None:
     """Layers of a source are one source among the others."""
     source = held(
         {"common/a": "common", "common/b": "common", "production/B": "production"}, layers=("common/", "production/")
@@ -401,7 +399,7 @@ class Partial(EtcdBaseSettings):
 
 
 @pytest.mark.parametrize("field", ["plain", "made"])
-def test_a_default_can_be_updated_in_part(held: Held, field: str) -> None:
+def test_a_default_can_be_updated_in_part(field: str) -> None:
     """With ``nested_model_default_partial_update`` what etcd lacks is the default's, one from a factory included."""
     source = held({f"{field}/pool/overflow": "9"})
 
@@ -410,7 +408,7 @@ def test_a_default_can_be_updated_in_part(held: Held, field: str) -> None:
     assert (5, Pool(size=6, overflow=9)) == (settings.port, settings.pool)
 
 
-def test_a_partial_update_knows_dataclasses_and_aliases(held: Held) -> None:
+def test_a_partial_update_knows_dataclasses_and_aliases() -> None:
     """What a factory made is laid below etcd's values under the names by which they are handed over."""
     source = held({"mount/options/first": "etcd"})
 
@@ -442,31 +440,29 @@ class Either(EtcdBaseSettings):
         ({"member/host": "etcd"}, This(host="etcd", port=9)),
     ],
 )
-def test_a_default_is_not_mixed_into_another_member_of_a_union(
-    held: Held, keys: Mapping[str, str], expected: BaseModel
-) -> None:
+def test_a_default_is_not_mixed_into_another_member_of_a_union(keys: Mapping[str, str], expected: BaseModel) -> None:
     """What the tag says is another type takes nothing from the default."""
     assert expected == Either(_etcd_source=held(keys)).member
 
 
-def test_a_default_that_is_a_dict_is_replaced(held: Held) -> None:
+def test_a_default_that_is_a_dict_is_replaced() -> None:
     """Only models and dataclasses are updated in part, as with ``default=``."""
     assert {"etcd": "label"} == Either(_etcd_source=held({"labels/etcd": "label"})).labels
 
 
-def test_a_factory_runs_only_for_branches_that_etcd_holds(held: Held) -> None:
+def test_a_factory_runs_only_for_branches_that_etcd_holds() -> None:
     """A default is left alone where etcd says nothing."""
     assert Database(host="made", port=5, pool=Pool(size=6)) == Partial(_etcd_source=held({})).made
 
 
-def test_one_field_can_be_asked_for(held: Held) -> None:
+def test_one_field_can_be_asked_for() -> None:
     """``get_field_value`` is what pydantic-settings' interface promises: value, key, and nothing left to decode."""
     source = EtcdSettingsSource(ManyNames, held({"hostname": "etcd"}))
 
     assert ("etcd", "HOST", False) == source.get_field_value(ManyNames.model_fields["host"], "host")
 
 
-def test_secrets_are_handed_over_wrapped(held: Held) -> None:
+def test_secrets_are_handed_over_wrapped() -> None:
     """What a source gives can be looked at: a secret field's value is already a secret there."""
 
     class Settings(EtcdBaseSettings):

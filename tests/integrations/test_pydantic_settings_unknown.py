@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import pytest
 from pydantic import AliasPath, BaseModel, ConfigDict, Field, ValidationError
 
 from etcd_settings.errors import ConfigurationError, InvalidSettingsError
 from etcd_settings.integrations.pydantic_settings import EtcdBaseSettings, EtcdSettingsConfigDict, EtcdSettingsSource
-
-if TYPE_CHECKING:
-    from tests.integrations.conftest import Held
+from tests.integrations.holding import held
 
 KEYS = {"database/host": "h", "max_conections": "7", "dtabase/host": "i", "Zzz": "x"}
 
@@ -29,7 +27,7 @@ class Settings(EtcdBaseSettings):
 
 
 @pytest.mark.parametrize("extra", ["forbid", "ignore"])
-def test_unknown_keys_are_ignored_by_default(held: Held, extra: Literal["forbid", "ignore"]) -> None:
+def test_unknown_keys_are_ignored_by_default(extra: Literal["forbid", "ignore"]) -> None:
     """A prefix may hold keys of others, whatever ``extra`` says."""
 
     class Own(Settings):
@@ -42,7 +40,7 @@ def test_unknown_keys_are_ignored_by_default(held: Held, extra: Literal["forbid"
     assert Database(host="h") == settings.database
 
 
-def test_a_model_that_allows_extra_gets_them(held: Held) -> None:
+def test_a_model_that_allows_extra_gets_them() -> None:
     """``extra="allow"`` passes unknown keys on, as they are spelled."""
 
     class Own(Settings):
@@ -53,7 +51,7 @@ def test_a_model_that_allows_extra_gets_them(held: Held) -> None:
     assert {"max_conections": "7", "dtabase": {"host": "i"}, "Zzz": "x"} == settings.model_extra
 
 
-def test_unknown_keys_can_be_warned_of(held: Held) -> None:
+def test_unknown_keys_can_be_warned_of() -> None:
     """``"warn"`` is a `UserWarning` for each, with the key and the field that is nearest to it."""
     with pytest.warns(UserWarning, match="No field takes it") as caught:
         values = EtcdSettingsSource(Settings, held(KEYS), unknown="warn")()
@@ -66,7 +64,7 @@ def test_unknown_keys_can_be_warned_of(held: Held) -> None:
     assert {"database": {"host": "h"}} == values
 
 
-def test_unknown_keys_can_be_errors(held: Held) -> None:
+def test_unknown_keys_can_be_errors() -> None:
     """``"error"`` names all of them at once, with key and nearest field, and no value."""
 
     class Own(Settings):
@@ -86,7 +84,7 @@ def test_unknown_keys_can_be_errors(held: Held) -> None:
     } == errors
 
 
-def test_what_a_field_takes_is_not_unknown(held: Held) -> None:
+def test_what_a_field_takes_is_not_unknown() -> None:
     """Any spelling, any alias, and the head of an alias path are known."""
     source = held({"MAXCONNECTIONS": "7", "Items/0": "a", "Database/HOST": "h"})
 
@@ -96,7 +94,7 @@ def test_what_a_field_takes_is_not_unknown(held: Held) -> None:
     assert (7, "a", "h") == (settings.max_connections, settings.item, settings.database.host)
 
 
-def test_nested_unknown_keys_are_their_models_business(held: Held) -> None:
+def test_nested_unknown_keys_are_their_models_business() -> None:
     """Below the top a model's own ``extra`` decides, and pydantic tells."""
     with pytest.raises(ValidationError) as caught:
         Settings(_etcd_source=held({"database/nope": "1"}))
