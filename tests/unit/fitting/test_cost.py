@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from pydantic import BaseModel, Field, create_model
 
 from etcd_settings.fitting.loading import Target, target_for
-
-if TYPE_CHECKING:
-    from etcd_settings.snapshot import Snapshot
-    from tests.unit.fitting.conftest import MakeSnapshot
+from etcd_settings.snapshot import Snapshot
+from tests.unit.fitting.snapshots import snapshot
 
 
 def calls(work: Callable[[], object]) -> int:
@@ -45,7 +43,7 @@ def warm(kind: Any, held: Snapshot) -> Target:
 
 
 @pytest.mark.parametrize("layers", [1, 3])
-def test_the_cost_grows_with_the_keys(snapshot: MakeSnapshot, layers: int) -> None:
+def test_the_cost_grows_with_the_keys(layers: int) -> None:
     """Twice the keys cost about twice as much."""
     kind = model(200)
 
@@ -58,7 +56,7 @@ def test_the_cost_grows_with_the_keys(snapshot: MakeSnapshot, layers: int) -> No
     assert cost(200) < 2.2 * cost(100)
 
 
-def test_fields_without_keys_cost_nothing(snapshot: MakeSnapshot) -> None:
+def test_fields_without_keys_cost_nothing() -> None:
     """What fitting costs depends on what etcd holds: ten times the fields for the same keys cost the same."""
     held = snapshot({f"alias-{n}/NAME": "x" for n in range(20)})
 
@@ -67,7 +65,7 @@ def test_fields_without_keys_cost_nothing(snapshot: MakeSnapshot) -> None:
     assert calls(lambda: many.fit(held)) <= 1.1 * calls(lambda: few.fit(held))
 
 
-def test_a_type_is_planned_once(snapshot: MakeSnapshot) -> None:
+def test_a_type_is_planned_once() -> None:
     """The second load of a type looks at no annotation."""
 
     class Once(BaseModel):
@@ -82,7 +80,7 @@ def test_types_that_are_equal_and_not_the_same_have_plans_of_their_own() -> None
     assert target_for(list[int | str]) is not target_for(list[str | int])
 
 
-def test_plans_do_not_pile_up(snapshot: MakeSnapshot) -> None:
+def test_plans_do_not_pile_up() -> None:
     """Unknown names, of which there may be any number, are not remembered."""
     target = target_for(model(1))
     target.fit(snapshot({f"unknown{n}": "x" for n in range(100)}))

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import AliasPath, BaseModel, ConfigDict, Field, Secret, SecretStr, field_validator, model_validator
@@ -21,9 +21,7 @@ from etcd_settings.errors import (
     InvalidSettingsError,
 )
 from etcd_settings.fitting import load
-
-if TYPE_CHECKING:
-    from tests.unit.fitting.conftest import MakeSnapshot
+from tests.unit.fitting.snapshots import snapshot
 
 
 class Pool(BaseModel):
@@ -48,7 +46,7 @@ def invalid(kind: Any, held: Any, path: str = "") -> InvalidSettingsError:
     return caught.value
 
 
-def test_every_problem_is_told_with_its_key(snapshot: MakeSnapshot) -> None:
+def test_every_problem_is_told_with_its_key() -> None:
     """All bad values come in one error, each with its location, type, message and the key that it came from."""
     error = invalid(
         Settings,
@@ -72,21 +70,21 @@ def test_every_problem_is_told_with_its_key(snapshot: MakeSnapshot) -> None:
     ) == error.errors
 
 
-def test_the_key_is_that_of_the_layer_that_won(snapshot: MakeSnapshot) -> None:
+def test_the_key_is_that_of_the_layer_that_won() -> None:
     """Of several layers the one to blame is named."""
     error = invalid(Database, snapshot({"host": "a", "port": "x"}, {"PORT": "y"}, {"host": "b"}))
 
     assert error.errors[0]["keys"] == ("/config/app/layer1/PORT",)
 
 
-def test_the_key_of_a_list_in_a_json_text_is_that_of_the_text(snapshot: MakeSnapshot) -> None:
+def test_the_key_of_a_list_in_a_json_text_is_that_of_the_text() -> None:
     """What came out of a text is blamed on the key of the text."""
     error = invalid(Database, snapshot({"host": "a", "pools": '[{"size": 1}, {"size": "x"}]'}))
 
     assert (("pools", 1, "size"), ("/config/app/pools",)) == (error.errors[0]["loc"], error.errors[0]["keys"])
 
 
-def test_the_key_is_found_below_a_path(snapshot: MakeSnapshot) -> None:
+def test_the_key_is_found_below_a_path() -> None:
     """With a path the location starts there, and the key is whole."""
     error = invalid(Database, snapshot({"services/orders/host": "a", "services/orders/port": "x"}), "services/orders")
 
@@ -127,7 +125,7 @@ class Zoo(BaseModel):
     ],
 )
 def test_the_key_is_found_however_pydantic_spells_the_place(
-    snapshot: MakeSnapshot, kind: Any, keys: Mapping[str, str], loc: tuple[str | int, ...], key: str
+    kind: Any, keys: Mapping[str, str], loc: tuple[str | int, ...], key: str
 ) -> None:
     """Locations by name, along alias paths and through tags of unions all lead to the key."""
     error = invalid(kind, snapshot(keys))
@@ -146,14 +144,14 @@ class Range(BaseModel):
         return self
 
 
-def test_a_problem_of_a_whole_branch_names_all_its_keys(snapshot: MakeSnapshot) -> None:
+def test_a_problem_of_a_whole_branch_names_all_its_keys() -> None:
     """A model that contradicts itself came from all the keys below it."""
     error = invalid(dict[str, Range], snapshot({"a/low": "2", "a/high": "1", "b/low": "1", "b/high": "2"}))
 
     assert error.errors[0]["keys"] == ("/config/app/a/low", "/config/app/a/high")
 
 
-def test_a_missing_value_alone_is_missing(snapshot: MakeSnapshot) -> None:
+def test_a_missing_value_alone_is_missing() -> None:
     """Where a single value is asked for and nothing is there, that is an error and not None."""
     assert invalid(int, snapshot({}), "port").errors == (
         {"loc": (), "type": "missing", "msg": "Nothing is there", "keys": ()},
@@ -182,7 +180,7 @@ def test_a_missing_value_alone_is_missing(snapshot: MakeSnapshot) -> None:
     ],
 )
 def test_what_cannot_be_fitted_names_its_keys(
-    snapshot: MakeSnapshot, keys: Mapping[str, str | bytes], kind: type[EtcdSettingsError], mentions: str
+    keys: Mapping[str, str | bytes], kind: type[EtcdSettingsError], mentions: str
 ) -> None:
     """Gaps, texts that are no JSON, bytes that are no text and double spellings say where and what."""
     with pytest.raises(kind, match=re.escape(mentions)) as caught:
@@ -192,13 +190,13 @@ def test_what_cannot_be_fitted_names_its_keys(
     assert (None, None) == (caught.value.__cause__, caught.value.__context__)
 
 
-def test_a_gap_between_layers_is_told_as_well(snapshot: MakeSnapshot) -> None:
+def test_a_gap_between_layers_is_told_as_well() -> None:
     """A list may be spread over layers, but it must be whole in the end."""
     with pytest.raises(ConflictError, match=r"'/config/app/layer0/tags': a list of 2 lacks its item 1"):
         load(Settings, snapshot({"tags/0": "a"}, {"tags/2": "b"}))
 
 
-def test_problems_of_all_kinds_are_told_together(snapshot: MakeSnapshot) -> None:
+def test_problems_of_all_kinds_are_told_together() -> None:
     """One look tells all that is to be mended before anything can be validated."""
     with pytest.raises(EtcdSettingsError) as caught:
         load(Settings, snapshot({"tags/0": "a", "tags/2": "b", "database/host": b"\xff", "database/pools": "x"}))
@@ -206,7 +204,7 @@ def test_problems_of_all_kinds_are_told_together(snapshot: MakeSnapshot) -> None
     assert ["ConflictError", "DecodeError", "DecodeError"] == sorted(type(p).__name__ for p in caught.value.problems)
 
 
-def test_a_path_through_a_single_value_names_the_key(snapshot: MakeSnapshot) -> None:
+def test_a_path_through_a_single_value_names_the_key() -> None:
     """A path that leads through a text is an error that says which."""
     with pytest.raises(ConflictError, match="'/config/app/services': a branch was asked for"):
         load(Settings, snapshot({"services": "x"}), "services/orders")
@@ -291,7 +289,7 @@ LEAKS: list[Mapping[str, str | bytes]] = [
 
 @pytest.mark.parametrize("keys", LEAKS, ids=[str(number) for number in range(len(LEAKS))])
 def test_nothing_that_is_raised_holds_a_value(
-    snapshot: MakeSnapshot, caplog: pytest.LogCaptureFixture, keys: Mapping[str, str | bytes]
+    caplog: pytest.LogCaptureFixture, keys: Mapping[str, str | bytes]
 ) -> None:
     """Neither message, repr, arguments, facts, cause, context nor the log shows a value, secret or not."""
     with pytest.raises(EtcdSettingsError) as caught:
@@ -310,14 +308,14 @@ def test_nothing_that_is_raised_holds_a_value(
     assert (None, None) == (error.__cause__, error.__context__)
 
 
-def test_a_message_keeps_what_is_not_the_value(snapshot: MakeSnapshot) -> None:
+def test_a_message_keeps_what_is_not_the_value() -> None:
     """Outside of secrets a validator's own words stay, with the input masked in them."""
     messages = [one["msg"] for one in invalid(Guarded, snapshot({"name": "bad"})).errors]
 
     assert ["Value error, '**********' is **********"] == messages
 
 
-def test_a_message_about_a_secret_is_withheld(snapshot: MakeSnapshot) -> None:
+def test_a_message_about_a_secret_is_withheld() -> None:
     """For a secret a validator's message is dropped: it may hold the value in any disguise."""
     error = invalid(Guarded, snapshot({"password": SECRET, "db-passwd": SECRET}))
 
@@ -327,7 +325,7 @@ def test_a_message_about_a_secret_is_withheld(snapshot: MakeSnapshot) -> None:
     }
 
 
-def test_a_short_value_is_masked_only_where_it_stands_alone(snapshot: MakeSnapshot) -> None:
+def test_a_short_value_is_masked_only_where_it_stands_alone() -> None:
     """A value of one letter must not black out every such letter of the message."""
 
     class Letters(BaseModel):
@@ -343,7 +341,7 @@ def test_a_short_value_is_masked_only_where_it_stands_alone(snapshot: MakeSnapsh
     )
 
 
-def test_an_error_survives_pickling(snapshot: MakeSnapshot) -> None:
+def test_an_error_survives_pickling() -> None:
     """It crosses process boundaries with all its facts."""
     error = invalid(Settings, snapshot({"database/port": "x"}))
 

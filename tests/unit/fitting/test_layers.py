@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,11 +13,8 @@ from etcd_settings.errors import EtcdSettingsError
 from etcd_settings.fitting import load
 from etcd_settings.fitting.loading import target_for
 from etcd_settings.nodes import Traced
-from etcd_settings.snapshot import Entry, Snapshot
 from etcd_settings.tree import build
-
-if TYPE_CHECKING:
-    from tests.unit.fitting.conftest import MakeSnapshot
+from tests.unit.fitting.snapshots import snapshot
 
 
 class Inner(BaseModel):
@@ -46,13 +43,13 @@ class Settings(BaseModel):
     ],
 )
 def test_layers_merge_by_field_whatever_each_calls_it(
-    snapshot: MakeSnapshot, lower: dict[str, str], upper: dict[str, str], expected: Inner
+    lower: dict[str, str], upper: dict[str, str], expected: Inner
 ) -> None:
     """Branches merge; a text above a branch replaces it, and one below is its base if it is a JSON object."""
     assert expected == load(Settings, snapshot(lower, upper)).inner
 
 
-def test_a_text_in_between_hides_what_is_below_it(snapshot: MakeSnapshot) -> None:
+def test_a_text_in_between_hides_what_is_below_it() -> None:
     """Three layers, the middle one a text: the branch on top stands on the text alone."""
     held = snapshot({"inner/name": "a"}, {"inner": '{"MAX_SIZE": 1}'}, {"inner/max-size": "2"})
 
@@ -68,14 +65,12 @@ def test_a_text_in_between_hides_what_is_below_it(snapshot: MakeSnapshot) -> Non
         ({"hosts": '["lower"]'}, {"Host": "upper"}),
     ],
 )
-def test_the_higher_layer_wins_by_whichever_alias(
-    snapshot: MakeSnapshot, lower: dict[str, str], upper: dict[str, str]
-) -> None:
+def test_the_higher_layer_wins_by_whichever_alias(lower: dict[str, str], upper: dict[str, str]) -> None:
     """Which of its choices a field comes by matters within a layer only."""
     assert load(Settings, snapshot(lower, upper)).host == "upper"
 
 
-def test_dicts_of_models_merge_key_by_key(snapshot: MakeSnapshot) -> None:
+def test_dicts_of_models_merge_key_by_key() -> None:
     """Keys of a dict are exact, and the models below them merge by field."""
     held = snapshot(
         {"by_name/Main/name": "a", "by_name/Main/max_size": "1", "by_name/main/name": "b"},
@@ -97,7 +92,7 @@ def test_dicts_of_models_merge_key_by_key(snapshot: MakeSnapshot) -> None:
     ],
 )
 def test_lists_merge_by_index_and_texts_replace_them(
-    snapshot: MakeSnapshot, lower: dict[str, str], upper: dict[str, str], expected: list[str]
+    lower: dict[str, str], upper: dict[str, str], expected: list[str]
 ) -> None:
     """Children by index merge by path; a list from JSON is replaced whole."""
     assert expected == load(Settings, snapshot(lower, upper)).tags
@@ -109,21 +104,11 @@ TEXTS = st.sampled_from(["x", "1", "null", "", '{"a": "y"}', '{"a": {"b": "z"}, 
 LAYERS = st.lists(st.dictionaries(PATHS, TEXTS, max_size=5), min_size=1, max_size=3)
 
 
-def _snapshot(layers: list[dict[str, str]]) -> Snapshot:
-    return Snapshot(
-        {
-            f"{number}/": {path: Entry(f"/{number}/{path}", text.encode()) for path, text in layer.items()}
-            for number, layer in enumerate(layers)
-        },
-        1,
-    )
-
-
 @pytest.mark.parametrize("kind", [Any, dict[str, Any]])
 @given(layers=LAYERS)
 def test_without_types_it_is_the_tree(kind: Any, layers: list[dict[str, str]]) -> None:
     """What a type says nothing about is exactly what the tree says, however many layers there are."""
-    held = _snapshot(layers)
+    held = snapshot(*layers)
     try:
         expected = build(held)
     except EtcdSettingsError:
@@ -143,7 +128,7 @@ class Recursive(BaseModel):
 @given(layers=LAYERS)
 def test_the_thorough_way_finds_what_the_fast_way_finds(layers: list[dict[str, str]]) -> None:
     """Both ways stop at the same snapshots, and where none stops, their trees have the same shape."""
-    held, target = _snapshot(layers), target_for(Recursive)
+    held, target = snapshot(*layers), target_for(Recursive)
     try:
         fast = target.fit(held)
     except EtcdSettingsError:

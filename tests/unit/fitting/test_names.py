@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,9 +15,7 @@ from etcd_settings.fitting import load
 from etcd_settings.fitting.loading import target_for
 from etcd_settings.fitting.names import FieldSpec, Table, aliases
 from etcd_settings.fitting.plans import Anything
-
-if TYPE_CHECKING:
-    from tests.unit.fitting.conftest import MakeSnapshot
+from tests.unit.fitting.snapshots import snapshot
 
 
 class Inner(BaseModel):
@@ -36,7 +34,7 @@ class Settings(BaseModel):
 @pytest.mark.parametrize(
     "name", ["max_connections", "max-connections", "MAX_CONNECTIONS", "Max-Connections", "mAX-cONNECTIONS"]
 )
-def test_case_and_hyphens_do_not_matter(snapshot: MakeSnapshot, name: str) -> None:
+def test_case_and_hyphens_do_not_matter(name: str) -> None:
     """A field is found under any spelling, at every depth."""
     loaded = load(Settings, snapshot({name: "7", f"Inner/{name}": "8", f"many/0/{name}": "9"}))
 
@@ -55,7 +53,7 @@ def test_any_mixture_of_cases_is_the_same_name(case: list[bool]) -> None:
     assert slot.key == "max_connections"
 
 
-def test_names_inside_documents_are_folded_where_a_model_is_expected(snapshot: MakeSnapshot) -> None:
+def test_names_inside_documents_are_folded_where_a_model_is_expected() -> None:
     """A document may be spelled like keys: in models inside it, in lists, and in dicts of models."""
     held = snapshot(
         {
@@ -72,7 +70,7 @@ def test_names_inside_documents_are_folded_where_a_model_is_expected(snapshot: M
     assert {"Some-Key": Inner(max_connections=2)} == loaded.by_name
 
 
-def test_keys_of_dicts_are_never_folded(snapshot: MakeSnapshot) -> None:
+def test_keys_of_dicts_are_never_folded() -> None:
     """They are data: keys that differ by case or hyphen are several, and the models below them are folded."""
     held = snapshot(
         {
@@ -91,7 +89,7 @@ def test_keys_of_dicts_are_never_folded(snapshot: MakeSnapshot) -> None:
 
 
 @pytest.mark.parametrize("other", ["MAX_connections", "max-connections", "Max-Connections"])
-def test_two_spellings_in_one_layer_are_an_error(snapshot: MakeSnapshot, other: str) -> None:
+def test_two_spellings_in_one_layer_are_an_error(other: str) -> None:
     """Nobody can tell which of two spellings is meant, so neither wins."""
     with pytest.raises(ConflictError) as caught:
         load(Settings, snapshot({"max_connections": "1", other: "2"}))
@@ -99,13 +97,13 @@ def test_two_spellings_in_one_layer_are_an_error(snapshot: MakeSnapshot, other: 
     assert {"/config/app/max_connections", f"/config/app/{other}"} == set(caught.value.keys)
 
 
-def test_two_spellings_of_a_branch_are_an_error(snapshot: MakeSnapshot) -> None:
+def test_two_spellings_of_a_branch_are_an_error() -> None:
     """Branches do not merge over their spelling within a layer: each path of a field is written one way."""
     with pytest.raises(ConflictError, match="both spell the setting 'inner'"):
         load(Settings, snapshot({"inner/name": "a", "Inner/max_connections": "1"}))
 
 
-def test_two_spellings_inside_a_document_are_an_error(snapshot: MakeSnapshot) -> None:
+def test_two_spellings_inside_a_document_are_an_error() -> None:
     """What holds for keys holds within documents."""
     with pytest.raises(ConflictError, match="both spell the setting 'Name'"):
         load(Settings, snapshot({"inner.json": '{"name": "a", "NAME": "b"}'}))
@@ -118,7 +116,7 @@ class Exact(BaseModel):
     max_connections: int = 0
 
 
-def test_case_matters_if_the_model_says_so(snapshot: MakeSnapshot) -> None:
+def test_case_matters_if_the_model_says_so() -> None:
     """``case_sensitive`` keeps cases apart; a hyphen is an underscore even then."""
     loaded = load(Exact, snapshot({"host": "a", "Host": "b", "HOST": "c", "max-connections": "7"}))
 
@@ -130,7 +128,7 @@ class NearlyAlike(BaseModel):
     Host: str = "default"
 
 
-def test_an_exact_name_finds_its_own_field(snapshot: MakeSnapshot) -> None:
+def test_an_exact_name_finds_its_own_field() -> None:
     """Fields that differ by case alone are told apart by whoever writes exactly."""
     loaded = load(NearlyAlike, snapshot({"host": "a", "Host": "b"}))
 
@@ -172,9 +170,7 @@ class Aliased(BaseModel):
         ({"models/MAIN/NAME": "x"}, "model", Inner()),
     ],
 )
-def test_aliases_of_every_kind_are_names(
-    snapshot: MakeSnapshot, keys: dict[str, str], field: str, expected: object
-) -> None:
+def test_aliases_of_every_kind_are_names(keys: dict[str, str], field: str, expected: object) -> None:
     """Of several choices the first wins; of an alias path the head is a name, and the rest leads into its value."""
     assert expected == getattr(load(Aliased, snapshot(keys)), field)
 
@@ -194,9 +190,7 @@ class ByName(BaseModel):
         ({"field": "y", "Other": "x"}, "x"),
     ],
 )
-def test_a_field_goes_by_its_own_name_if_the_model_says_so(
-    snapshot: MakeSnapshot, keys: dict[str, str], expected: str
-) -> None:
+def test_a_field_goes_by_its_own_name_if_the_model_says_so(keys: dict[str, str], expected: str) -> None:
     """With ``populate_by_name`` the field's name is its last choice; without, only aliases count."""
     assert expected == load(ByName, snapshot(keys)).field
 
@@ -223,13 +217,13 @@ class Strictly(BaseModel):
     two: str = Field(default="", validation_alias=AliasPath("third", 1))
 
 
-def test_every_choice_is_handed_over_under_one_name(snapshot: MakeSnapshot) -> None:
+def test_every_choice_is_handed_over_under_one_name() -> None:
     """A later choice that is not taken would be an extra key to the model: it is left out."""
     assert load(Strictly, snapshot({"second": "y", "first": "x"})).one == "x"
     assert {"first": "x"} == target_for(Strictly).fit(snapshot({"second": "x"}))
 
 
-def test_a_path_that_serves_another_field_stays(snapshot: MakeSnapshot) -> None:
+def test_a_path_that_serves_another_field_stays() -> None:
     """The head of an alias path is kept for whoever else reads from it."""
     loaded = load(Strictly, snapshot({"third/0": "x", "third/1": "y"}))
 
@@ -243,7 +237,7 @@ class Exactly(TypedDict, total=False):
 Exactly.__pydantic_config__ = {"extra": "allow", "exact_names": True}  # type: ignore[attr-defined]  # ours
 
 
-def test_a_record_with_exact_names_folds_nothing(snapshot: MakeSnapshot) -> None:
+def test_a_record_with_exact_names_folds_nothing() -> None:
     """What is spelled otherwise is a name of its own, at its place and nowhere else."""
     held = snapshot({"my_db": "1", "my-db": "2", "MY_DB": "3"})
 

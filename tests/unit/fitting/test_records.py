@@ -6,7 +6,7 @@ import sys
 from dataclasses import InitVar, dataclass, field
 from itertools import permutations
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, NamedTuple, NewType, NotRequired, Required, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, NamedTuple, NewType, NotRequired, Required, TypeVar
 
 import pydantic.dataclasses
 import pytest
@@ -15,9 +15,7 @@ from pydantic_settings import BaseSettings
 from typing_extensions import ReadOnly, TypeAliasType, TypedDict  # pydantic takes no other before Python 3.12
 
 from etcd_settings.fitting import load
-
-if TYPE_CHECKING:
-    from tests.unit.fitting.conftest import MakeSnapshot
+from tests.unit.fitting.snapshots import snapshot
 
 T = TypeVar("T")
 
@@ -39,7 +37,7 @@ class Settings(BaseModel):
     replica: Database | None = None
 
 
-def test_branches_become_nested_models(snapshot: MakeSnapshot) -> None:
+def test_branches_become_nested_models() -> None:
     """Every slash in a key is a step into a nested model, and texts become the types of the fields."""
     held = snapshot({"debug": "true", "database/host": "db", "database/port": "6543", "database/pool/size": "9"})
 
@@ -48,7 +46,7 @@ def test_branches_become_nested_models(snapshot: MakeSnapshot) -> None:
     assert Settings(debug=True, database=Database(host="db", port=6543, pool=Pool(size=9))) == loaded
 
 
-def test_an_optional_model_is_filled_like_any_other(snapshot: MakeSnapshot) -> None:
+def test_an_optional_model_is_filled_like_any_other() -> None:
     """``Model | None`` takes branches, and stays None without keys."""
     held = snapshot({"database/host": "db", "replica/host": "copy", "replica/pool/size": "2"})
 
@@ -68,7 +66,7 @@ def test_an_optional_model_is_filled_like_any_other(snapshot: MakeSnapshot) -> N
         ("database", '{"host": "db", "pool": "{\\"size\\": \\"9\\"}"}'),
     ],
 )
-def test_documents_and_json_texts_fill_models(snapshot: MakeSnapshot, name: str, text: str) -> None:
+def test_documents_and_json_texts_fill_models(name: str, text: str) -> None:
     """A model may come from a document in any format, and from a JSON text under its plain name."""
     loaded = load(Settings, snapshot({name: text}))
 
@@ -81,39 +79,39 @@ def test_documents_and_json_texts_fill_models(snapshot: MakeSnapshot, name: str,
         permutations([("database", '{"host": "base", "port": 1}'), ("database/port", "2"), ("database/pool/size", "3")])
     ),
 )
-def test_children_override_their_json_parent_in_any_order(snapshot: MakeSnapshot, order: list[tuple[str, str]]) -> None:
+def test_children_override_their_json_parent_in_any_order(order: list[tuple[str, str]]) -> None:
     """A JSON object is the base of the children below it, whichever key comes first."""
     loaded = load(Settings, snapshot(dict(order)))
 
     assert Database(host="base", port=2, pool=Pool(size=3)) == loaded.database
 
 
-def test_an_empty_text_is_an_empty_branch_where_a_model_is_expected(snapshot: MakeSnapshot) -> None:
+def test_an_empty_text_is_an_empty_branch_where_a_model_is_expected() -> None:
     """A model whose key holds nothing has its defaults, with children below the key or without."""
     assert Pool() == load(Settings, snapshot({"database/host": "db", "database/pool": ""})).database.pool
 
 
 @pytest.mark.parametrize("path", ["services/orders", "/services/orders/", "services//orders"])
-def test_a_path_reads_one_branch(snapshot: MakeSnapshot, path: str) -> None:
+def test_a_path_reads_one_branch(path: str) -> None:
     """``path`` loads what is below it, so that many types can share one snapshot."""
     held = snapshot({"services/orders/host": "o", "services/billing/host": "b", "host": "top"})
 
     assert Database(host="o") == load(Database, held, path)
 
 
-def test_a_path_without_keys_gives_the_defaults(snapshot: MakeSnapshot) -> None:
+def test_a_path_without_keys_gives_the_defaults() -> None:
     """Nothing below a path is an empty branch, not an error."""
     assert Pool() == load(Pool, snapshot({"other": "x"}), "services/orders")
 
 
-def test_a_path_leads_through_json_texts(snapshot: MakeSnapshot) -> None:
+def test_a_path_leads_through_json_texts() -> None:
     """A JSON object on the way is a branch like any other, and the children beside it still override it."""
     held = snapshot({"services": '{"orders": {"host": "o", "port": 1}}', "services/orders/port": "2"})
 
     assert Database(host="o", port=2) == load(Database, held, "services/orders")
 
 
-def test_one_value_can_be_loaded(snapshot: MakeSnapshot) -> None:
+def test_one_value_can_be_loaded() -> None:
     """``load`` takes any type: what is at the path need not be a branch."""
     assert load(int, snapshot({"database/port": "5432"}), "database/port") == 5432
     assert [1, 2] == load(list[int], snapshot({"ports": "[1, 2]"}), "ports")
@@ -152,21 +150,21 @@ class NamedDatabase(NamedTuple):
     port: int = 5432
 
 
-def test_plain_dataclasses_are_records(snapshot: MakeSnapshot) -> None:
+def test_plain_dataclasses_are_records() -> None:
     """A dataclass has names to fold, models inside, lists by index and aliases like a model."""
     held = snapshot({"HOST": "h", "pool/Size": "1", "tags/0": "a", "tags/1": "b", "Api_Key": "k"})
 
     assert PlainDatabase("h", Pool(size=1), tags=["a", "b"], secret="k") == load(PlainDatabase, held)
 
 
-def test_pydantic_dataclasses_are_records(snapshot: MakeSnapshot) -> None:
+def test_pydantic_dataclasses_are_records() -> None:
     """So has one of pydantic's."""
     held = snapshot({"HOST": "h", "pool/Size": "1", "tags/0": "a", "Db-Port": "7"})
 
     assert PydanticDatabase("h", Pool(size=1), 7, ("a",)) == load(PydanticDatabase, held)
 
 
-def test_typed_dicts_are_records(snapshot: MakeSnapshot) -> None:
+def test_typed_dicts_are_records() -> None:
     """So has a `TypedDict`."""
     held = snapshot({"HOST": "h", "pool/Size": "1", "DBPORT": "7", "tags/0": "a"})
 
@@ -181,7 +179,7 @@ def test_typed_dicts_are_records(snapshot: MakeSnapshot) -> None:
         {"named": '["h", {"SIZE": 1}, 7]'},
     ],
 )
-def test_named_tuples_come_by_name_and_by_index(snapshot: MakeSnapshot, keys: dict[str, str]) -> None:
+def test_named_tuples_come_by_name_and_by_index(keys: dict[str, str]) -> None:
     """A `NamedTuple` is a record and a tuple."""
     path = "named" if "named" in keys else ""
 
@@ -198,7 +196,7 @@ class PlainBox(Generic[T]):
     more: list[T]
 
 
-def test_generic_records_know_their_arguments(snapshot: MakeSnapshot) -> None:
+def test_generic_records_know_their_arguments() -> None:
     """The argument of a generic type is planned for like a type that is written out."""
     assert Box(content=Pool(size=1)) == load(Box[Pool], snapshot({"content/SIZE": "1"}))
     assert PlainBox(Pool(size=1), [Pool(size=2)]) == load(
@@ -212,7 +210,7 @@ class Node(BaseModel):
     by_name: dict[str, Node] = {}
 
 
-def test_types_may_refer_to_themselves(snapshot: MakeSnapshot) -> None:
+def test_types_may_refer_to_themselves() -> None:
     """A recursive model goes as deep as its keys."""
     held = snapshot({"NAME": "a", "children/0/NAME": "b", "children/0/by_name/Left/NAME": "c"})
 
@@ -231,7 +229,7 @@ class Wrapped(BaseModel):
     pools: RootModel[dict[str, Pool]] = RootModel({})
 
 
-def test_aliases_of_types_are_seen_through(snapshot: MakeSnapshot) -> None:
+def test_aliases_of_types_are_seen_through() -> None:
     """``TypeAliasType`` (recursive too), ``NewType`` and ``RootModel`` stand for what is behind them."""
     held = snapshot({"bag/Some/0": "1", "bag/Some/1": "2", "port": "7", "pools/Main/SIZE": "3"})
 
@@ -243,7 +241,7 @@ def test_aliases_of_types_are_seen_through(snapshot: MakeSnapshot) -> None:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="it is the syntax of 3.12")
-def test_the_type_statement_is_seen_through(snapshot: MakeSnapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_type_statement_is_seen_through(monkeypatch: pytest.MonkeyPatch) -> None:
     """Aliases, also generic and recursive ones, and generic models may be written in the newer way."""
     newer: Any = ModuleType("newer")
     monkeypatch.setitem(sys.modules, "newer", newer)
@@ -282,7 +280,7 @@ class CamelDict(TypedDict):
 
 @pytest.mark.parametrize("kind", [Camel, CamelDict])
 @pytest.mark.parametrize("key", ["maxConnections", "maxconnections", "MAXCONNECTIONS"])
-def test_generated_aliases_are_names(snapshot: MakeSnapshot, kind: Any, key: str) -> None:
+def test_generated_aliases_are_names(kind: Any, key: str) -> None:
     """An alias that a generator made is found like one that is written down."""
     loaded = load(kind, snapshot({key: "7"}))
 
@@ -294,7 +292,7 @@ class Open(BaseModel):
     known: int = 0
 
 
-def test_extra_keys_are_the_models_business(snapshot: MakeSnapshot) -> None:
+def test_extra_keys_are_the_models_business() -> None:
     """What no field takes is passed on as it is spelled, and the model's ``extra`` decides."""
     loaded = load(Open, snapshot({"KNOWN": "1", "Un-Known": "x", "branch/Key": "y"}))
 
@@ -307,7 +305,7 @@ class OldSettings(BaseSettings):
     aliased: int = Field(default=0, alias="Other")
 
 
-def test_settings_classes_take_what_their_fields_take(snapshot: MakeSnapshot) -> None:
+def test_settings_classes_take_what_their_fields_take() -> None:
     """A prefix may hold keys of others, although a settings class forbids extra arguments by default."""
     loaded = load(OldSettings, snapshot({"KNOWN": "1", "other": "2", "unknown": "x"}))
 
@@ -329,7 +327,7 @@ class Late(BaseModel):
 
 
 @pytest.mark.parametrize("kind", [Early, EarlyData])
-def test_names_may_be_defined_later(snapshot: MakeSnapshot, kind: Any) -> None:
+def test_names_may_be_defined_later(kind: Any) -> None:
     """A record that could not be read when it was made is read when it is loaded."""
     assert Late(Size=1) == load(kind, snapshot({"late/SIZE": "1"})).late
 
@@ -346,12 +344,12 @@ class WithSpecials:
         self.size += given
 
 
-def test_dataclasses_may_have_what_is_no_field(snapshot: MakeSnapshot) -> None:
+def test_dataclasses_may_have_what_is_no_field() -> None:
     """An ``InitVar`` is taken, a ``ClassVar`` and a field without init are not."""
     assert load(WithSpecials, snapshot({"GIVEN": "1", "known": "9"})).size == 8
 
 
-def test_a_dataclass_may_name_what_only_its_function_knows(snapshot: MakeSnapshot) -> None:
+def test_a_dataclass_may_name_what_only_its_function_knows() -> None:
     """Such a field is left to pydantic; the others are folded and shaped as ever."""
 
     class Hidden(BaseModel):
@@ -378,7 +376,7 @@ class Qualified(TypedDict, total=False):
 
 @pytest.mark.skipif(tuple(map(int, VERSION.split(".")[:2])) < (2, 9), reason="pydantic knows no ReadOnly yet")
 @pytest.mark.filterwarnings("ignore:Item 'two' on TypedDict class:UserWarning")
-def test_qualifiers_of_typed_dicts_are_seen_through(snapshot: MakeSnapshot) -> None:
+def test_qualifiers_of_typed_dicts_are_seen_through() -> None:
     """``Required``, ``NotRequired`` and ``ReadOnly`` say nothing about the value."""
     loaded: Any = load(Qualified, snapshot({"ONE": "1", "Two/0": "2"}))
 
@@ -388,7 +386,7 @@ def test_qualifiers_of_typed_dicts_are_seen_through(snapshot: MakeSnapshot) -> N
 Bound = TypeVar("Bound", bound=Pool)
 
 
-def test_a_type_parameter_without_an_argument_is_its_bound(snapshot: MakeSnapshot) -> None:
+def test_a_type_parameter_without_an_argument_is_its_bound() -> None:
     """A generic type that is not applied is as good as its bounds; without any, it says nothing."""
 
     class Loose(BaseModel, Generic[Bound, T]):
@@ -400,6 +398,6 @@ def test_a_type_parameter_without_an_argument_is_its_bound(snapshot: MakeSnapsho
     assert (1, {"X": "2"}) == (loaded.bound.size, loaded.free)
 
 
-def test_metadata_need_not_be_hashable(snapshot: MakeSnapshot) -> None:
+def test_metadata_need_not_be_hashable() -> None:
     """A type that can't be remembered can be loaded all the same."""
     assert {"a": 1} == load(Annotated[dict[str, int], []], snapshot({"a": "1"}))

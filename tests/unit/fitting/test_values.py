@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import Enum, IntEnum
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 from uuid import UUID
 
 import pytest
@@ -32,9 +32,7 @@ from pydantic_settings import ForceDecode, NoDecode
 from etcd_settings.errors import DecodeError, InvalidSettingsError
 from etcd_settings.fitting import load
 from etcd_settings.fitting.loading import target_for
-
-if TYPE_CHECKING:
-    from tests.unit.fitting.conftest import MakeSnapshot
+from tests.unit.fitting.snapshots import snapshot
 
 
 class Inner(BaseModel):
@@ -100,7 +98,7 @@ def field_of(kind: Any, **config: Any) -> Any:
         (Any | None, "null", "null"),
     ],
 )
-def test_a_text_becomes_what_the_type_says(snapshot: MakeSnapshot, kind: Any, text: str, expected: object) -> None:
+def test_a_text_becomes_what_the_type_says(kind: Any, text: str, expected: object) -> None:
     """Etcd holds texts; the field decides. ``null`` is None where None is allowed and the text itself is no value."""
     loaded = load(field_of(kind), snapshot({"x": text})).x
 
@@ -108,7 +106,7 @@ def test_a_text_becomes_what_the_type_says(snapshot: MakeSnapshot, kind: Any, te
 
 
 @pytest.mark.parametrize("text", ["null", "[null]", "5", '"x"'])
-def test_json_of_another_kind_is_an_error_and_not_a_default(snapshot: MakeSnapshot, text: str) -> None:
+def test_json_of_another_kind_is_an_error_and_not_a_default(text: str) -> None:
     """A list whose key holds something else does not look unset."""
     model = create_model("Model", x=(list[int], [7]))
 
@@ -143,23 +141,21 @@ T = TypeVar("T")
         (Any, {"0": "1", "1": "2"}),
     ],
 )
-def test_children_by_index_are_a_list_where_a_list_is_wanted(
-    snapshot: MakeSnapshot, kind: Any, expected: object
-) -> None:
+def test_children_by_index_are_a_list_where_a_list_is_wanted(kind: Any, expected: object) -> None:
     """Every collection can be spread over keys, and what is no collection stays a branch."""
     loaded = load(field_of(kind), snapshot({"x/0": "1", "x/1": "2"})).x
 
     assert (type(expected), expected) == (type(loaded), loaded)
 
 
-def test_more_than_ten_items_keep_their_order(snapshot: MakeSnapshot) -> None:
+def test_more_than_ten_items_keep_their_order() -> None:
     """Indexes are numbers: 10 comes behind 9, not behind 1."""
     held = snapshot({f"x/{number}": str(number) for number in range(12)})
 
     assert list(range(12)) == load(field_of(list[int]), held).x
 
 
-def test_lists_nest(snapshot: MakeSnapshot) -> None:
+def test_lists_nest() -> None:
     """Lists of lists, of models and of dicts go as deep as their keys."""
     held = snapshot({"x/0/0/size": "1", "x/0/1/SIZE": "2", "x/1": '[{"Size": 3}]'})
 
@@ -167,7 +163,7 @@ def test_lists_nest(snapshot: MakeSnapshot) -> None:
 
 
 @pytest.mark.parametrize("gap", [{"x/0": "1", "x/2": "2"}, {"x/1": "1"}])
-def test_numbers_with_a_gap_are_keys_where_a_dict_will_do(snapshot: MakeSnapshot, gap: dict[str, str]) -> None:
+def test_numbers_with_a_gap_are_keys_where_a_dict_will_do(gap: dict[str, str]) -> None:
     """A union with a dict takes what a list can't be."""
     loaded = load(field_of(list[int] | dict[str, int]), snapshot(gap)).x
 
@@ -227,9 +223,7 @@ class Plain(BaseModel):
         (list[Inner | int], {"0/SIZE": "1", "1": "5"}, [Inner(size=1), 5]),
     ],
 )
-def test_unions_take_branches_by_what_is_in_them(
-    snapshot: MakeSnapshot, kind: Any, keys: dict[str, str], expected: object
-) -> None:
+def test_unions_take_branches_by_what_is_in_them(kind: Any, keys: dict[str, str], expected: object) -> None:
     """A tag says whose names count; without one every member's names lead to their fields."""
     held = snapshot({f"x/{path}": text for path, text in keys.items()})
 
@@ -255,9 +249,7 @@ def test_unions_take_branches_by_what_is_in_them(
         (StrictInt | str, "5", "5"),
     ],
 )
-def test_unions_read_json_where_a_member_needs_it(
-    snapshot: MakeSnapshot, kind: Any, text: str, expected: object
-) -> None:
+def test_unions_read_json_where_a_member_needs_it(kind: Any, text: str, expected: object) -> None:
     """Arrays and objects are decoded; any other text stays what it is, so that ``5`` is no number by accident."""
     loaded = load(field_of(kind), snapshot({"x": text})).x
 
@@ -281,7 +273,7 @@ class Undecoded(BaseModel):
         return {name: split(child) for name, child in value.items()}
 
 
-def test_no_decode_leaves_texts_alone(snapshot: MakeSnapshot) -> None:
+def test_no_decode_leaves_texts_alone() -> None:
     """A field's own validator gets the text as etcd holds it, also below the field."""
     loaded = load(Undecoded, snapshot({"by_comma": "a,b", "nested/A": "c,d", "maybe": '["e"],f'}))
 
@@ -290,7 +282,7 @@ def test_no_decode_leaves_texts_alone(snapshot: MakeSnapshot) -> None:
     assert ['["e"]', "f"] == loaded.maybe
 
 
-def test_no_decode_does_not_keep_keys_from_being_items(snapshot: MakeSnapshot) -> None:
+def test_no_decode_does_not_keep_keys_from_being_items() -> None:
     """It is about texts: children by index are a list all the same."""
     assert ["a", "b"] == load(Undecoded, snapshot({"by_comma/0": "a", "by_comma/1": "b"})).by_comma
 
@@ -305,7 +297,7 @@ class Quiet(BaseModel):
     _split = field_validator("off", "both", mode="before")(split)
 
 
-def test_decoding_can_be_switched_off_and_forced(snapshot: MakeSnapshot) -> None:
+def test_decoding_can_be_switched_off_and_forced() -> None:
     """``enable_decoding=False`` is for the whole class, ``ForceDecode`` for a field in spite of it."""
     loaded = load(Quiet, snapshot({"off": "a,b", "forced": "[1]", "both": "c,d", "inner/SIZE": "1"}))
 
@@ -325,9 +317,7 @@ ANY_JSON: Any = Json
         ({"x": "null"}, None),
     ],
 )
-def test_json_fields_read_their_own_text(
-    snapshot: MakeSnapshot, kind: Any, keys: dict[str, str], expected: object
-) -> None:
+def test_json_fields_read_their_own_text(kind: Any, keys: dict[str, str], expected: object) -> None:
     """``Json`` gets a text in any case: what etcd holds as a branch or a document is written down again."""
     assert expected == load(field_of(kind), snapshot(keys)).x
 
@@ -350,7 +340,7 @@ def test_json_fields_read_their_own_text(
         (dict[str, date], '{"a": "2024-01-02"}', {"a": date(2024, 1, 2)}),
     ],
 )
-def test_strict_models_take_texts(snapshot: MakeSnapshot, kind: Any, text: str, expected: object) -> None:
+def test_strict_models_take_texts(kind: Any, text: str, expected: object) -> None:
     """Etcd has nothing but texts, so that strictness about texts is met beforehand, as for the environment."""
     loaded = load(field_of(kind, strict=True), snapshot({"x": text})).x
 
@@ -358,14 +348,14 @@ def test_strict_models_take_texts(snapshot: MakeSnapshot, kind: Any, text: str, 
 
 
 @pytest.mark.parametrize("kind", [StrictInt, Annotated[int, Strict()], Annotated[int, Field(strict=True)]])
-def test_strict_fields_take_texts(snapshot: MakeSnapshot, kind: Any) -> None:
+def test_strict_fields_take_texts(kind: Any) -> None:
     """So is that of a single field, and of a list's items."""
     assert load(field_of(kind), snapshot({"x": "5"})).x == 5
     items: Any = list[kind]
     assert [5, 6] == load(field_of(items), snapshot({"x/0": "5", "x/1": "6"})).x
 
 
-def test_strictness_still_refuses_what_is_no_such_value(snapshot: MakeSnapshot) -> None:
+def test_strictness_still_refuses_what_is_no_such_value() -> None:
     """A text that is no number stays one, and pydantic says what it thinks of it."""
     with pytest.raises(InvalidSettingsError):
         load(field_of(int, strict=True), snapshot({"x": "five"}))
@@ -375,7 +365,7 @@ class Alien:
     """A type that only ``arbitrary_types_allowed`` allows."""
 
 
-def test_strict_models_leave_alone_what_they_do_not_know(snapshot: MakeSnapshot) -> None:
+def test_strict_models_leave_alone_what_they_do_not_know() -> None:
     """A type without a schema is nobody's to make from a text."""
     model = field_of(Alien | None, strict=True, arbitrary_types_allowed=True)
 
@@ -396,9 +386,7 @@ UNREADABLE = b"\xff\xfe"
         (dict[str, bytes], {"y": UNREADABLE}),
     ],
 )
-def test_bytes_that_are_no_text_are_fine_where_bytes_are_wanted(
-    snapshot: MakeSnapshot, kind: Any, expected: object
-) -> None:
+def test_bytes_that_are_no_text_are_fine_where_bytes_are_wanted(kind: Any, expected: object) -> None:
     """A value that is not UTF-8 is an error only where it is used as text."""
     path = "x/y" if isinstance(expected, dict) else "x"
 
@@ -406,7 +394,7 @@ def test_bytes_that_are_no_text_are_fine_where_bytes_are_wanted(
 
 
 @pytest.mark.parametrize("kind", [str, int, SecretStr, Inner, list[bytes], str | int, Inner | None, Color, Path])
-def test_bytes_that_are_no_text_are_an_error_where_text_is_wanted(snapshot: MakeSnapshot, kind: Any) -> None:
+def test_bytes_that_are_no_text_are_an_error_where_text_is_wanted(kind: Any) -> None:
     """Otherwise the key is named."""
     with pytest.raises(DecodeError, match="'/config/app/x' is not valid UTF-8 text"):
         load(field_of(kind), snapshot({"x": UNREADABLE}))
@@ -436,9 +424,7 @@ class SecretDate(Secret[date]):
         (Annotated[SecretStr, Field(min_length=1)], "sesame", SecretStr("sesame")),
     ],
 )
-def test_secrets_are_wrapped_before_anybody_sees_them(
-    snapshot: MakeSnapshot, kind: Any, text: str, handed: object
-) -> None:
+def test_secrets_are_wrapped_before_anybody_sees_them(kind: Any, text: str, handed: object) -> None:
     """What is handed to pydantic is a secret already, and pydantic takes it."""
     model, held = field_of(kind), snapshot({"x": text})
 
@@ -449,13 +435,13 @@ def test_secrets_are_wrapped_before_anybody_sees_them(
     load(model, held)
 
 
-def test_a_secret_that_may_as_well_be_a_text_is_one(snapshot: MakeSnapshot) -> None:
+def test_a_secret_that_may_as_well_be_a_text_is_one() -> None:
     """With `str` before it in the union pydantic takes the text for that; behind it, for the secret."""
     assert load(field_of(str | SecretStr), snapshot({"x": "shown"})).x == "shown"
     assert load(field_of(SecretStr | str), snapshot({"x": "hidden"})).x == SecretStr("hidden")
 
 
-def test_secrets_hold_what_etcd_holds(snapshot: MakeSnapshot) -> None:
+def test_secrets_hold_what_etcd_holds() -> None:
     """Wrapping changes nothing about the value."""
     held = snapshot({"x/0": "1", "x/1": "2"})
 
@@ -471,7 +457,7 @@ class Odd(Generic[T]):
         return handler(list[int] | dict[str, int])
 
 
-def test_types_with_a_schema_of_their_own_get_json(snapshot: MakeSnapshot) -> None:
+def test_types_with_a_schema_of_their_own_get_json() -> None:
     """As pydantic-settings does for generic types that it can't look into."""
     model = field_of(Odd[Any])
 
