@@ -121,8 +121,9 @@ def ending(error: BaseException, *, debug: bool) -> int:
 
         debug: Whether to tell everything: all lines, and the way through the code.
     """
-    if isinstance(error, BrokenPipeError):
-        hush()  # whoever read has seen enough
+    if isinstance(error, OSError):
+        hush()  # perhaps it came from there
+    if isinstance(error, BrokenPipeError):  # whoever read has seen enough
         return Code.OK
     code, lines = _verdict(error)
     if debug:

@@ -12,7 +12,8 @@ import math
 import os
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from etcd_settings.documents import controls_escaped
@@ -54,10 +55,9 @@ def read_or_not() -> Generator[None]:
 
 
 def hush() -> None:
-    """Send to nowhere what is still to be written to stdout: its reader is gone, and Python would complain at exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+    """Send to nowhere what cannot be written to stdout, of which Python would complain at exit."""
+    with suppress(OSError), Path(os.devnull).open("w") as nowhere:  # a stdout that is no file complains of nothing
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def write_json(value: Any, *, compact: bool = False) -> None:
