@@ -119,11 +119,12 @@ class Project:
     @contextmanager
     def start(self, *command: str, **environment: str) -> Iterator[Program]:
         """Run Python with these arguments, to the end of the block."""
+        # gunicorn 27 puts a socket into the home; what nobody flushes would not be in the log.
         with TemporaryDirectory(ignore_cleanup_errors=True) as home, Path(home, "log").open("wb") as sink:
             process = subprocess.Popen(
                 [sys.executable, *command],
                 cwd=self.folder,
-                env={**os.environ, **self.environment, "HOME": home, **environment},  # gunicorn 27 puts a socket there
+                env={**os.environ, **self.environment, "HOME": home, "PYTHONUNBUFFERED": "1", **environment},
                 stdout=sink,
                 stderr=sink,
                 start_new_session=True,

@@ -66,7 +66,7 @@ def test_a_change_reaches_every_worker(kind: str, site: Project, etcd_server: Et
 def test_the_autoreloader_starts_the_site_anew(site: Project, etcd_server: EtcdServer, tmp_path: Path) -> None:
     """Under ``runserver`` live settings follow etcd, and a changed file brings all that etcd holds by then."""
     site = replace(site, folder=shutil.copytree(site.folder, tmp_path / "project"))
-    with site.start("-u", "manage.py", "runserver", "127.0.0.1:0") as server:
+    with site.start("manage.py", "runserver", "127.0.0.1:0") as server:
         first = server.agree(off)
         etcd_server.etcdctl("put", "/config/storefront/FEATURE_CHECKOUT", "true")
         etcd_server.etcdctl("put", "/config/storefront/PAGE_SIZE", "70")
