@@ -23,10 +23,10 @@ def main() -> None:
 
 
 def _prepare_streams() -> None:
-    """Have somewhere to write to, whatever was closed, and let nothing be refused for its letters."""
-    for name in ("stdout", "stderr"):
+    """Have something to read from and to write to, whatever was closed, and let nothing be refused for its letters."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  # for as long as we are
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  # for as long as we are
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -411,6 +411,14 @@ def test_it_writes_though_nobody_reads_what_it_says(etcd_server: EtcdServer) -> 
     assert r"\xe9 -> \xfc" in shown
 
 
+def test_it_writes_though_nobody_could_answer(etcd_server: EtcdServer) -> None:
+    """A stdin that is closed is no terminal, and an empty file."""
+    program = f"{sys.executable} -m etcd_settings push"
+    for arguments in ("a.toml", "- --format toml"):
+        done = subprocess.run(f"{program} {arguments} <&-", shell=True, capture_output=True, check=False, timeout=60)
+        assert (0, b"", TREE) == (done.returncode, done.stderr, held(etcd_server))
+
+
 def test_stdin_is_a_file_too(etcd_server: EtcdServer) -> None:
     """Its format is said; nobody is asked, since the answer would come from there."""
     done = piped("push", "-", "--format", "toml", input=FILE)
