@@ -118,12 +118,11 @@ class Lock:
 
     def release(self) -> None:
         """Let the next one have it. Releasing what is not held, or was lost, is harmless."""
-        lease = self._lease
+        lease, self._lease = self._lease, None  # first, for whoever releases it meanwhile, such as a signal handler
         if lease is not None:
             try:
                 lease.close()
             finally:
-                self._lease = None
                 self._in_use.release()
 
     def after_fork(self) -> None:

@@ -22,7 +22,7 @@ from etcd_settings.errors import (
     PermissionDeniedError,
     UnavailableError,
 )
-from etcd_settings.etcd import Batch, Client, Compare, Lock, Put, Watch
+from etcd_settings.etcd import Batch, Client, Compare, Lease, Lock, Put, Watch
 from etcd_settings.testing import EtcdCluster, EtcdServer
 from tests.etcd.test_processes import run
 from tests.forking import in_child, status
@@ -182,6 +182,25 @@ def test_while_one_thread_acquires_it_another_cannot(client: Client) -> None:
         assert acquiring.result(30)
     assert [lock.key] == line(client)
     lock.release()
+
+
+def test_releasing_it_while_it_is_released_is_harmless(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a signal handler may; it is free once, and the next hold is whole."""
+    lock = client.lock(NAME, TTL)
+    close = Lease.close
+
+    def close_twice(lease: Lease) -> None:
+        monkeypatch.undo()
+        lock.release()
+        close(lease)
+
+    lock.acquire()
+    monkeypatch.setattr(Lease, "close", close_twice)
+    lock.release()
+
+    assert [] == line(client)
+    with lock:
+        assert [lock.key] == line(client)
 
 
 def test_before_the_first_hold_there_is_no_token(client: Client) -> None:
