@@ -7,6 +7,7 @@ keys, the plan says.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from codecs import BOM_UTF8
@@ -51,7 +52,7 @@ def read_file(file: str, form: str | None = None) -> dict[str, Any]:
     Raises:
         Stop: It cannot be read or understood, or holds no table.
     """
-    suffix = f".{form}" if form else suffix_of(file)
+    suffix = f".{form}" if form else suffix_of(file, ", or say --format")
     with given():
         data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
         tree, problem = _parsed(file, suffix, data.removeprefix(BOM_UTF8))  # some editors begin every file with it
@@ -64,16 +65,21 @@ def read_file(file: str, form: str | None = None) -> dict[str, Any]:
     return tree
 
 
-def suffix_of(file: str) -> str:
+def suffix_of(file: str, way_out: str = "") -> str:
     """
     Give the suffix that says how a file is written.
+
+    Args:
+        file: The file.
+
+        way_out: What else the caller can do.
 
     Raises:
         Stop: It says nothing.
     """
     suffix = split_suffix(file)[1]
     if not suffix:
-        mend = f"Give it one of the suffixes {', '.join(SUFFIXES)}, or say --format."
+        mend = f"Give it one of the suffixes {', '.join(SUFFIXES)}{way_out}."
         raise Stop(Code.UNUSABLE, f"{file!r} does not say how it is written. {mend}")
     return suffix
 
@@ -85,11 +91,11 @@ def write_file(file: str, data: bytes) -> None:
     Raises:
         Stop: It cannot be written; what was there is there still.
     """
-    place = Path(file).resolve()
-    if place.exists() and not place.is_file():
+    place = os.path.realpath(file)  # which pathlib would not say of a link that leads to itself
+    if Path(place).exists() and not Path(place).is_file():
         raise Stop(Code.UNUSABLE, f"{file!r} is there already, and is no file.")
     try:
-        replace_file(str(place), data, modified=time.time())
+        replace_file(place, data, modified=time.time())
     except OSError as e:  # it would name what is written beside it
         raise Stop(Code.UNUSABLE, f"{file!r} cannot be written: {e.strerror or type(e).__name__}.") from e
 

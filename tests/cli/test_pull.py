@@ -213,18 +213,23 @@ def test_yaml_has_a_word_for_bytes(etcd_server: EtcdServer, run: Run) -> None:
 
 
 def test_a_file_behind_a_link_is_written_there(run: Run) -> None:
-    """The link stays."""
+    """The link stays, unless it leads to itself."""
     Path("link.json").symlink_to("there.json")
+    Path("loop.json").symlink_to("loop.json")
 
-    assert 0 == run("pull", "--output", "link.json").code
+    assert [0, 0] == [run("pull", "--output", file).code for file in ("link.json", "loop.json")]
     assert Path("link.json").is_symlink()
-    assert TREE == content("there.json")
+    assert TREE == content("there.json") == content("loop.json")
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["--output", "a.ini"], 6, "does not say how it is written"),
+        (
+            ["--output", "a.ini"],
+            6,
+            "does not say how it is written. Give it one of the suffixes .json, .toml, .yaml, .yml.\n",
+        ),
         (["--output", ""], 6, "does not say how it is written"),
         (["--output", "missing/a.toml"], 6, "'missing/a.toml' cannot be written: No such file or directory"),
         (["--output", "folder.toml"], 6, "'folder.toml' is there already, and is no file"),
