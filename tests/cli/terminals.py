@@ -45,14 +45,17 @@ def on_terminal(
     awaited, typed = (interrupt_after, b"\x03") if interrupt_after else answer
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env) as process:
         os.close(theirs)
-        for part in _parts(ours):
-            shown += part
-            if awaited and awaited in shown:
-                awaited = ""
-                os.write(ours, typed)
-            elif interrupt_after and not (awaited or part):
-                os.write(ours, typed)  # Python may take a signal just before it begins to read, and then go on reading
-        code = process.wait(PATIENCE)
+        try:
+            for part in _parts(ours):
+                shown += part
+                if awaited and awaited in shown:
+                    awaited = ""
+                    os.write(ours, typed)
+                elif interrupt_after and not (awaited or part):
+                    os.write(ours, typed)  # Python may take a signal just before it begins to read, and go on reading
+            code = process.wait(PATIENCE)
+        finally:
+            process.kill()  # who waits for an answer that nobody types would wait for ever
     os.close(ours)
     return code, shown
 
