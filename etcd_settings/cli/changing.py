@@ -123,7 +123,7 @@ def carry_out(
         click.echo(f"This takes {len(parts)} transactions, of which readers may see some before others.", err=True)
     if acts:
         have_confirmed(parts, f"{_summary(plan)} under {place.title}. Go on?", yes=how.yes)
-    revision = _apply(parts, client, place.timeout) if acts else plan.revision
+    revision = _apply(parts, client) if acts else plan.revision
     with read_or_not():
         if asked.as_json:
             told = {"applied": acts, "revision": revision, "changes": [asdict(change) for change in changes]}
@@ -160,7 +160,7 @@ def _summary(plan: Plan) -> str:
     return f"{len(plan.puts)} to write, {len(plan.deletes)} to delete"
 
 
-def _apply(parts: Sequence[Plan], client: Client, timeout: float | None) -> int:
+def _apply(parts: Sequence[Plan], client: Client) -> int:
     """Carry out the parts of a plan, and say of those that were, if not all can be."""
     from etcd_settings.publish import apply, split
 
@@ -168,7 +168,7 @@ def _apply(parts: Sequence[Plan], client: Client, timeout: float | None) -> int:
     try:
         with _progress(parts) as tracked:
             for part in tracked:
-                revision = apply(part, client, after=revision if done else None, timeout=timeout)
+                revision = apply(part, client, after=revision if done else None)
                 done += 1
     except BaseException as e:
         if done:

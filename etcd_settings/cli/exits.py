@@ -179,9 +179,8 @@ def _said(message: str) -> list[str]:
 
 
 def _usage(error: click.UsageError) -> Iterator[str]:
-    ctx = error.ctx or click.get_current_context(silent=True)
-    if ctx is not None:
-        yield f"Try '{ctx.command_path} --help'."
+    if error.ctx is not None:
+        yield f"Try '{error.ctx.command_path} --help'."
 
 
 def _traceback(error: BaseException) -> Iterator[str]:

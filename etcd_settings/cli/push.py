@@ -65,7 +65,7 @@ def command(
         _warn_of_nulls(desired, target, str(validate))
     place = asked.place()
     with open_client(place) as client:
-        snapshot = client.read(place.prefixes, timeout=place.timeout)
+        snapshot = client.read(place.prefixes)
         planned = plan(snapshot, desired, prune=prune, layer=layer)
         if prune and not desired:
             _refuse_nothing(file, planned)
