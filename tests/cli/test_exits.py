@@ -10,12 +10,14 @@ import pytest
 from etcd_settings.cli.exits import CODES, Code, Stop, ending, given
 from etcd_settings.errors import (
     AuthenticationError,
+    ClosedError,
     ConfigurationError,
     ConflictError,
     DecodeError,
     InvalidSettingsError,
     MessageTooLargeError,
     PermissionDeniedError,
+    RequestError,
     TLSError,
     UnavailableError,
     combine,
@@ -34,6 +36,8 @@ UNAVAILABLE = UnavailableError({"127.0.0.1:1": "connection refused"})
         (1, click.Abort()),
         (2, click.UsageError("that is no option")),
         (3, UNAVAILABLE),
+        (3, RequestError(endpoint="127.0.0.1:1", status="UNKNOWN", reason="it is tired")),
+        (3, ClosedError("Client")),
         (4, AuthenticationError(endpoint="127.0.0.1:1", user="app")),
         (4, PermissionDeniedError(endpoint="127.0.0.1:1", user="app", prefix="/a/")),
         (4, TLSError(endpoint="127.0.0.1:1", reason="it is not trusted")),
@@ -42,9 +46,11 @@ UNAVAILABLE = UnavailableError({"127.0.0.1:1": "connection refused"})
         (6, MessageTooLargeError("request")),
         (6, FileNotFoundError(errno.ENOENT, "No such file or directory", "a.toml")),
         (6, RecursionError()),
+        (6, MemoryError()),
         (6, ModuleNotFoundError("No module named 'rich'", name="rich.console")),
         (130, KeyboardInterrupt()),
         (3, combine([ConflictError(["/a"], "it is wrong"), UNAVAILABLE])),
+        (4, combine([UNAVAILABLE, AuthenticationError(endpoint="127.0.0.1:1", user="app")])),
     ],
 )
 def test_each_error_has_its_code(code: int, error: BaseException, capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,6 +101,16 @@ def test_a_bug_shows_its_type_and_never_what_it_says(debug: bool, capsys: pytest
     assert SECRET not in err
     assert debug == (__file__ in err)
     assert debug == ("ValueError" in err)
+
+
+def test_debug_follows_causes_and_contexts_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """They may go round in a circle, as after ``raise e from e``."""
+    error, cause, context = KeyError(SECRET), TypeError(SECRET), ValueError(SECRET)
+    error.__cause__, cause.__context__, context.__cause__ = cause, context, error
+    ending(error, debug=True)
+
+    err = capsys.readouterr().err
+    assert [1, 1, 1] == [err.count(f"builtins.{type(each).__name__}") for each in (error, cause, context)]
 
 
 def test_what_the_caller_gave_is_unusable() -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from etcd_settings.masking import MASK
 from etcd_settings.source import Source
 from etcd_settings.testing import EtcdServer
 from etcd_settings.testing.ports import free_port
+from tests.cli.answering import answer
 from tests.cli.conftest import Run
 from tests.cli.terminals import PROGRAM, on_terminal, piped
 
@@ -143,10 +145,35 @@ def test_validate_judges_what_etcd_would_hold(etcd_server: EtcdServer, run: Run)
         f"db.port: Input should be a valid integer, unable to parse string as an integer (from {etcd_server.prefix}"
         in refused.out
     )
+    assert "Nothing was written" not in refused.out  # stderr says so
     assert SECRET not in refused.out + refused.err + told.out + told.err
     assert (False, ["db.port"]) == (told.json["applied"], [one["path"] for one in told.json["problems"]])
     assert 0 == run("push", "a.toml", "--validate", "shop_pushed:Settings").code
     assert TREE == held(etcd_server)
+
+
+def test_what_is_equal_and_refused_is_code_1(etcd_server: EtcdServer, run: Run) -> None:
+    """That nothing is to be written makes it no better, nor that nobody reads why."""
+    Path("held.json").write_text('{"db": {"port": "x"}}')
+    run("push", "held.json")
+    refused = run("push", "held.json", "--validate", "shop_pushed:Settings")
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [*PROGRAM, "push", "held.json", "--validate", "shop_pushed:Settings"]
+    unread = subprocess.run(command, stdout=writer, check=False, timeout=60)
+    os.close(writer)
+
+    assert (1, 1) == (refused.code, unread.returncode)
+    assert "already" not in refused.out
+
+
+@pytest.mark.parametrize("form", ["toml", "json", "yaml"])
+def test_a_byte_order_mark_is_no_content(etcd_server: EtcdServer, run: Run, form: str) -> None:
+    """Some editors begin every file with one."""
+    texts = {"toml": "a = 1", "json": '{"a": 1}', "yaml": "a: 1"}
+    Path(f"b.{form}").write_bytes(BOM_UTF8 + texts[form].encode())
+
+    assert (0, {"a": "1"}) == (run("push", f"b.{form}").code, held(etcd_server))
 
 
 def test_one_layer_of_several_is_written(etcd_server: EtcdServer, run: Run) -> None:
@@ -220,6 +247,7 @@ def test_what_is_too_large_is_code_6(etcd_server: EtcdServer, run: Run) -> None:
     assert (6, "", 6, "") == (many.code, many.out, long.code, long.out)
     assert "4097 keys" in many.err
     assert "too large" in long.err
+    assert (True, False) == ("--batch" in many.err, "--batch" in long.err)  # of one key there is nothing to part
     assert {} == held(etcd_server)
 
 
@@ -235,6 +263,11 @@ def test_a_large_push_says_what_it_cannot_see(etcd_server: EtcdServer, run: Run)
     with Client(etcd_server.url) as client:
         entries = client.get_prefix(etcd_server.prefix).layers[""].values()
     assert {(b"2", done.json["revision"])} == {(entry.value, entry.mod_revision) for entry in entries}
+    Path("many.json").write_text(json.dumps({f"k{number}": "3" for number in range(200)} | {"long": "x" * 1_045_000}))
+    batch = run("push", "many.json", "--batch", "--json")
+    assert 0 == batch.code
+    assert "takes 2 transactions" in batch.err
+    assert "deletion" in batch.err  # though the one that writes a single key sees everything
 
 
 def test_wrong_places_and_models_have_their_codes(run: Run, tmp_path: Path) -> None:
@@ -269,6 +302,28 @@ def test_on_a_terminal_it_asks(etcd_server: EtcdServer) -> None:
     assert "\x1b[33m~ level = info -> debug" in shown
 
 
+@pytest.mark.parametrize("seen", [False, True])
+def test_nobody_is_asked_who_could_not_see_or_answer_it(
+    etcd_server: EtcdServer, run: Run, monkeypatch: pytest.MonkeyPatch, *, seen: bool
+) -> None:
+    """It takes a terminal on both stdin and stderr."""
+    answer(monkeypatch, "n")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: seen)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: not seen)
+
+    assert 0 == run("push", "a.toml").code
+    assert TREE == held(etcd_server)
+
+
+def test_the_question_is_no_part_of_the_answer(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ``--json`` stdout is JSON alone."""
+    answer(monkeypatch, "y")
+    done = run("push", "a.toml", "--json")
+
+    assert done.json["applied"]
+    assert "Go on?" in done.err
+
+
 @pytest.fixture
 def _large() -> None:
     """A file that takes two transactions, because of its bytes."""
@@ -289,6 +344,7 @@ def test_a_batch_takes_several_transactions_and_says_so(etcd_server: EtcdServer,
     assert (0, before + 2) == (done.code, etcd_server.revision())
     assert "takes 2 transactions" in done.err
     assert f"Wrote 2 and deleted 0 in 2 transactions, the last at revision {before + 2}." in done.out
+    assert len(done.out) < 10_000  # nobody reads more of a value
     assert {name: name * 900_000 for name in "ab"} == held(etcd_server)
     assert "already" in run("push", "large.json", "--batch").out
 
@@ -325,6 +381,26 @@ def test_a_batch_that_is_cut_off_tells_what_is_there(
     assert {"theirs", "a"} == held(etcd_server).keys()
     assert 0 == run("push", "large.json", "--batch").code
     assert {"theirs", "a", "b"} == held(etcd_server).keys()
+
+
+@pytest.mark.usefixtures("_large")
+def test_a_batch_that_is_interrupted_tells_what_is_there(
+    etcd_server: EtcdServer, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C between two of its transactions leaves nobody in doubt."""
+    applied = publish.apply
+
+    def interrupted(plan: publish.Plan, client: Client, *, after: int | None) -> int:
+        if after is not None:
+            raise KeyboardInterrupt
+        return applied(plan, client, after=after)
+
+    monkeypatch.setattr(publish, "apply", interrupted)
+    done = run("push", "large.json", "--batch", "--json")
+
+    assert (130, "") == (done.code, done.out)
+    assert "1 of 2 transactions are in etcd" in done.err
+    assert {"a"} == held(etcd_server).keys()
 
 
 @pytest.mark.usefixtures("_large")

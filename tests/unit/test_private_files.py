@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -109,6 +110,28 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(path: Path, monkeyp
 
     assert b"old" == path.read_bytes()
     assert [path] == list(path.parent.iterdir())
+
+
+def test_a_new_file_outlives_a_power_cut(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its content is on the disk before it takes the place, and its place before we say so."""
+    synced: list[tuple[bool, bytes]] = []
+    path.write_bytes(b"old")
+    monkeypatch.setattr(
+        os, "fsync", lambda file: synced.append((stat.S_ISDIR(os.fstat(file).st_mode), path.read_bytes()))
+    )
+    replace_file(str(path), b"new", modified=2.0)
+
+    assert [(False, b"old"), (True, b"new")] == synced
+
+
+def test_what_lies_in_the_way_is_not_written_through(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody may have guessed what the new file is called while it is written."""
+    monkeypatch.setattr(os, "urandom", bytes)
+    (path.parent / f".{path.name}.{bytes(8).hex()}.tmp").symlink_to("elsewhere")
+    with pytest.raises(FileExistsError):
+        replace_file(str(path), b"new", modified=2.0)
+
+    assert not (path.parent / "elsewhere").exists()
 
 
 def test_what_killed_writers_left_is_removed_in_time(path: Path) -> None:
