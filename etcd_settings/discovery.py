@@ -66,7 +66,7 @@ class Registry:
         self._title, self._prefix, self._timeout = options.title, options.prefix, options.timeout
         self._store = EtcdStore(options.where)
         self._sources: dict[str, Source] = {}
-        self._registrations: weakref.WeakSet[Registration] = weakref.WeakSet()
+        self._registrations: weakref.WeakKeyDictionary[Registration, None] = weakref.WeakKeyDictionary()
 
     def register(self, service: str, id: str, *, ttl: int, **record: Any) -> Registration:  # noqa: A002  # as it is called
         """
@@ -89,7 +89,7 @@ class Registry:
         """
         (path,) = flatten({service: {id: {}}})  # of an empty document
         registration = Registration(self._store.client, self._prefix + path, spell(record, where=id), ttl)
-        self._registrations.add(registration)
+        self._registrations[registration] = None
         return registration
 
     def instances(self, service: str) -> Instances:
@@ -115,8 +115,10 @@ class Registry:
 
     def close(self) -> None:
         """Take back what is registered by it, and drop all connections. Closing twice is harmless."""
-        for registration in list(self._registrations):
-            registration.close()
+        for reference in self._registrations.keyrefs():  # a copy, whatever other threads do
+            registration = reference()
+            if registration is not None:
+                registration.close()
         for source in self._sources.values():
             source.close()
         self._store.close()
