@@ -50,6 +50,7 @@ UNAVAILABLE = UnavailableError({"127.0.0.1:1": "connection refused"})
         (6, ModuleNotFoundError("No module named 'rich'", name="rich.console")),
         (130, KeyboardInterrupt()),
         (3, combine([ConflictError(["/a"], "it is wrong"), UNAVAILABLE])),
+        (6, combine([ConflictError(["/a"], "it is wrong"), ConfigurationError("that is no name")])),
         (4, combine([UNAVAILABLE, AuthenticationError(endpoint="127.0.0.1:1", user="app")])),
     ],
 )
