@@ -104,10 +104,10 @@ class _Held:
         """Make a table of what stands at *mount*, or an *empty* one at *path*."""
         changes: dict[str, str | bytes | None] = {}
         for claim in self.at(mount):
-            if not self.is_base(claim):
-                changes[claim] = None
-            elif claim == mount:  # a text is a table only while there are keys below it
-                changes[claim], empty = None, self._entries[claim].value or empty
-            else:
+            text = self._entries[claim].value
+            if claim != mount and (text or any(self.below(mount))) and self.is_base(claim):
                 return {}
+            changes[claim] = None  # a text, or an empty document, is a table only while there are keys below it
+            if claim == mount and self.is_base(claim):
+                empty = text or empty
         return changes | {path: empty}

@@ -30,6 +30,8 @@ def carried_out(values: Values, changes: dict[str, str | bytes | None]) -> Value
 @example(values={"a.toml": b"b = 1"}, tree={"a": {}})
 @example(values={"a.yaml": b"- 1"}, tree={"a": {}})
 @example(values={"a.yaml": b"- 1"}, tree={"a": {"b": 1}})
+@example(values={"a.yaml": b""}, tree={"a": {}})  # which is null
+@example(values={"a.json": b"", "a/b": b"1"}, tree={"a": {"c": 1}})  # no JSON, but a base
 @example(values={"a": b"\xff"}, tree={"a": {"b": 1}})
 @example(values={"a": b'{"b": "\xff"}'}, tree={"a": {"c": 1}})  # no text, so no base
 def test_it_reads_back_merged(values: Values, tree: dict[str, Any]) -> None:
