@@ -182,7 +182,7 @@ class Registration:
     def _keep(self) -> None:
         while True:
             self._lease.lost.wait()
-            if self._closing.is_set() or not self._register_again():
+            if not self._register_again():
                 return
 
     def _register_again(self) -> bool:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -46,8 +49,9 @@ def test_an_instance_is_found_while_it_is_registered(registry: Registry, etcd_se
 
 def test_a_service_can_be_followed(registry: Registry, etcd_server: EtcdServer) -> None:
     """Instances come and go, down to none; what another service does is no news; a wrong record is kept out."""
-    with registry.watch("web") as live:
-        assert {} == live.current
+    with registry.watch("web") as live, registry.watch("web") as other:
+        assert {} == live.current == other.current
+        assert 1 == threads().count("etcd-settings-watch")  # for both
 
         with registry.register("web", "1", ttl=10, port=1), registry.register("other", "1", ttl=10, port=1):
             eventually(lambda: live.current == {"1": {"port": 1}})
@@ -114,22 +118,36 @@ def test_an_outage_that_outlasts_the_lease_ends_well(
 def test_one_that_is_closed_while_it_registers_again_is_gone(
     registry: Registry, etcd_server: EtcdServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever closes it then sees the lease that was lost, and not yet the new one."""
+    """Whoever closes it then sees the lease that was lost, and not yet the new one; so it is waited for."""
     registration = registry.register("web", "1", ttl=2)
-    put = Client.put
+    put, putting, go = Client.put, threading.Event(), threading.Event()
 
-    def put_meanwhile(client: Client, key: str, value: str, *, lease: int) -> int:
-        try:
-            return put(client, key, value, lease=lease)
-        finally:
-            registration._closing.set()
+    def put_late(client: Client, key: str, value: str, *, lease: int) -> int:
+        putting.set()
+        check(go.wait(30))
+        return put(client, key, value, lease=lease)
 
-    monkeypatch.setattr(Client, "put", put_meanwhile)
+    monkeypatch.setattr(Client, "put", put_late)
     etcd_server.etcdctl("lease", "revoke", f"{registration._lease.id:x}")
-    registration._thread.join(30)
+    with ThreadPoolExecutor(1) as pool:
+        assert putting.wait(30)
+        closing = pool.submit(registration.close)
+        eventually(registration._closing.is_set)
+        go.set()
+        closing.result(30)
 
     assert not registration._thread.is_alive()
     assert {} == registry.instances("web")
+
+
+def test_one_that_comes_while_the_registry_closes_ends_too(registry: Registry) -> None:
+    """Nobody closes it, and its thread does not try for ever."""
+    registration = registry.register("web", "1", ttl=10)
+    registry._registrations.clear()
+    registry.close()
+    registration._thread.join(30)
+
+    assert not registration._thread.is_alive()
 
 
 def test_who_may_not_register_leaves_no_lease() -> None:
@@ -176,6 +194,7 @@ def test_a_closed_registry_has_taken_everything_back(etcd_server: EtcdServer) ->
         registry.close()
 
         assert {} == other.instances("web")
+        assert "closed" == live.status().state
         registration.close()
         live.close()
         with pytest.raises(ClosedError):
@@ -220,6 +239,12 @@ def test_what_cannot_be_registered_is_told(registry: Registry, etcd_server: Etcd
         registry.register("web", "1", ttl=0)
     with Registry("etcd://127.0.0.1:1/") as nowhere, pytest.raises(UnavailableError):
         nowhere.register("web", "1", ttl=10)
+    started = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"etcd://127.0.0.1:{silent.getsockname()[1]}/?timeout=0.2"
+        with Registry(url) as hanging, pytest.raises(UnavailableError):
+            hanging.watch("web").start()
+    assert time.monotonic() - started < 4
     assert before == threads()
 
 
