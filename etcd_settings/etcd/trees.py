@@ -75,7 +75,7 @@ class _Held:
         self._entries = entries
         self._claims: dict[str, list[str]] = {}
         for path in entries:
-            if path and not path.endswith("/"):
+            if not path.endswith("/"):
                 self._claims.setdefault(split_suffix(path)[0], []).append(path)
         self._mounts = sorted(self._claims)
 

@@ -6,7 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from etcd_settings.errors import ConcurrentWriteError, ConfigurationError, ConflictError, TooManyChangesError
+from etcd_settings.errors import (
+    ConcurrentWriteError,
+    ConfigurationError,
+    ConflictError,
+    TooManyChangesError,
+    UnavailableError,
+)
 from etcd_settings.etcd import Client
 from etcd_settings.snapshot import Snapshot
 
@@ -56,6 +62,10 @@ def test_it_is_whole_or_not_at_all(client: Client) -> None:
     """Thousands of keys come at one revision; what cannot be written keeps all else out."""
     revision = client.put_tree(APP, {f"branch{i}": {str(j): "v" for j in range(64)} for i in range(64)})
     assert {revision} == {entry.mod_revision for entry in client.get_prefix(APP).values()}
+    for branches, leaves in [(30, 10), (50, 1)]:  # what guards each branch would not go in with so many
+        client.delete_prefix(APP)
+        client.put_tree(APP, {f"branch{i}": {str(j): "v" for j in range(leaves)} for i in range(branches)})
+        assert branches * leaves == len(client.get_prefix(APP))
     client.delete_prefix(APP)
 
     with pytest.raises(TooManyChangesError, match="5000"):
@@ -111,6 +121,9 @@ def test_whoever_is_always_overtaken_is_told(client: Client, theirs: str) -> Non
         for tree in ({"a": {"c": "mine"}}, {"a": {str(number): "mine" for number in range(200)}}):
             with pytest.raises(ConcurrentWriteError, match="'/config/app/'"):
                 overtaken.put_tree(APP, tree, timeout=60)
+
+        with pytest.raises(UnavailableError):  # the time is for all attempts together
+            overtaken.put_tree(APP, {"a": {"c": "mine"}}, timeout=0.05)
 
     assert {theirs} == set(client.get_prefix(APP))
 

@@ -51,8 +51,10 @@ def test_at_an_empty_prefix_it_is_its_leaves(tree: dict[str, Any]) -> None:
 
 
 @given(values=held_entries, tree=desired_trees)
+@example(values={"a/": b"", "a/b": b"1"}, tree={"a": "text"})
 def test_it_moves_nothing_beside_it(values: Values, tree: dict[str, Any]) -> None:
-    """Keys in branches that the tree does not name stay as they are."""
+    """Keys in branches that the tree does not name stay as they are, and so do markers of directories."""
     changes = lay_over(make_snapshot(values), tree)
 
     assert {path.split("/")[0].split(".")[0] for path in changes} <= {name.split(".")[0] for name in tree}
+    assert not any(path.endswith("/") for path in changes)
