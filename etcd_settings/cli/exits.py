@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import enum
 import errno
-import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from traceback import walk_tb
@@ -108,7 +107,7 @@ def given(code: Code = Code.UNUSABLE) -> Generator[None]:
     except EtcdSettingsError as e:
         raise Stop(code, str(e)) from e
     except OSError as e:
-        where = "" if e.filename is None else f"{os.fsdecode(e.filename)!r}: "
+        where = "" if e.filename is None else f"{e.filename!r}: "
         raise Stop(code, f"{where}{(e.strerror or type(e).__name__)}") from e
 
 
@@ -145,8 +144,6 @@ def _verdict(error: BaseException) -> tuple[int, list[str]]:
             return error.exit_code, []
         case click.UsageError():
             return Code.USAGE, [*_said(error.format_message()), *_usage(error)]
-        case click.ClickException():
-            return Code.UNUSABLE, _said(error.format_message())
         case KeyboardInterrupt():
             return Code.INTERRUPTED, _said("Interrupted.")
         case click.Abort():

@@ -75,7 +75,7 @@ def plain(text: str) -> str:
     """Give *text* with everything that is no printable character as an escape."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def spelled(value: Any) -> str:
@@ -91,7 +91,7 @@ def spelled(value: Any) -> str:
 def _for_json(value: Any) -> Any:
     match value:
         case dict():
-            return {str(name): _for_json(child) for name, child in value.items()}
+            return {name: _for_json(child) for name, child in value.items()}
         case list():
             return [_for_json(item) for item in value]
         case bytes():

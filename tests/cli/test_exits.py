@@ -45,6 +45,7 @@ UNAVAILABLE = UnavailableError({"127.0.0.1:1": "connection refused"})
         (6, ConfigurationError("that is no URL")),
         (6, MessageTooLargeError("request")),
         (6, FileNotFoundError(errno.ENOENT, "No such file or directory", "a.toml")),
+        *((6, OSError(number, "It failed")) for number in (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EACCES)),
         (6, RecursionError()),
         (6, MemoryError()),
         (6, ModuleNotFoundError("No module named 'rich'", name="rich.console")),

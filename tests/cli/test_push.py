@@ -296,10 +296,10 @@ def test_on_a_terminal_it_asks(etcd_server: EtcdServer) -> None:
     assert "Declined" in shown
     assert 0 == on_terminal("push", "a.toml", answer=("[y/N]", b"y\n"))[0]
     assert TREE == held(etcd_server)
-    Path("b.json").write_text('{"level": "debug"}')
+    Path("b.json").write_text('{"level": "[b]debug"}')
     code, shown = on_terminal("push", "b.json", "--yes")
-    assert (0, "debug") == (code, held(etcd_server)["level"])
-    assert "\x1b[33m~ level = info -> debug" in shown
+    assert (0, "[b]debug") == (code, held(etcd_server)["level"])
+    assert "\x1b[33m~ level = info -> [b]debug" in shown
 
 
 @pytest.mark.parametrize("seen", [False, True])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -222,6 +223,16 @@ def test_a_terminal_gets_a_table() -> None:
     assert "pg2" in without_colours[1]
     assert "\\x1b[31m" in shown
     assert "lines \x1b[31m" not in shown + on_terminal("get", "odd")[1]
+
+
+@pytest.mark.usefixtures("url")
+def test_json_is_json_wherever_it_goes(etcd_server: EtcdServer) -> None:
+    """Whatever letters a pipe takes, and whatever numbers a document has; it steers no terminal."""
+    etcd_server.put(f"{etcd_server.prefix}orders/more.toml", 'x = inf\ny = "é\\u009b2J"')
+    done = piped("get", "more", "--json", env={**os.environ, "PYTHONIOENCODING": "ascii"})
+
+    assert {"x": "inf", "y": "é\x9b2J"} == json.loads(done.stdout)
+    assert r"\u009b2J" in on_terminal("get", "more", "--json")[1]
 
 
 @pytest.mark.usefixtures("url")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+import socket
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from threading import Barrier
@@ -12,7 +15,7 @@ import pytest
 from pydantic import BaseModel
 
 from etcd_settings import Snapshot
-from etcd_settings.errors import ConcurrentWriteError, MessageTooLargeError, TooManyChangesError
+from etcd_settings.errors import ConcurrentWriteError, MessageTooLargeError, TooManyChangesError, UnavailableError
 from etcd_settings.etcd import Client
 from etcd_settings.fitting import load
 from etcd_settings.publish import apply, plan, sees_deletions, split
@@ -107,6 +110,7 @@ def test_whoever_wrote_meanwhile_has_the_plan_refused(client: Client, path: str,
         client.delete(APP + path)
     else:
         client.put(APP + path, value)
+    client.put(APP + "beside", "9")  # which nobody minds
     theirs = client.get_prefix(APP)
 
     with pytest.raises(ConcurrentWriteError) as caught:
@@ -257,6 +261,16 @@ def test_parts_bring_what_one_transaction_cannot(client: Client) -> None:
     assert [made.revision + 1, made.revision + 2] == revisions
     assert as_text(desired) == build(now)
     assert (revisions[-1], ()) == (now.revision, plan(now, desired, prune=True).edits)
+
+
+def test_an_etcd_that_hangs_is_waited_for_as_long_as_was_said(client: Client) -> None:
+    """And no longer."""
+    made = plan(client.get_prefix(APP), {"a": 1})
+    started = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(UnavailableError):
+        apply(made, Client(f"etcd://127.0.0.1:{silent.getsockname()[1]}/"), timeout=0.2)
+
+    assert time.monotonic() - started < 4
 
 
 @pytest.mark.parametrize("seed", range(20))

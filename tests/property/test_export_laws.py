@@ -66,6 +66,7 @@ def test_what_a_format_has_words_for_keeps_its_type() -> None:
 
     assert {**tree, "a": {"null": "null", "number": 1, "list": "[true, null]"}} == read(export(tree, ".toml"), ".toml")
     assert tree == read(export(tree, ".json"), ".json")
+    assert export(tree, ".json").endswith("\n}\n")
     assert tree == read(export(tree, ".yaml"), ".yaml")
 
 

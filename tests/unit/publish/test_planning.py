@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -32,6 +33,7 @@ def changes(made: Plan) -> dict[str, str | None]:
         ({"debug": False, "database": {"port": "5432", "pool": 5}}, {}),
         ({"debug": True}, {"debug": "true"}),
         ({"new": {"a": None, "b": []}}, {"new/a": "null", "new/b": "[]"}),
+        ({"new": MappingProxyType({"a": 1})}, {"new/a": "1"}),
         ({"new": {}}, {"new.json": "{}"}),
         ({"database": {"port": 5433}}, {"database.json": '{"host": "db1", "port": 5433}'}),
         ({"database": {"port": "5433"}}, {"database.json": '{"host": "db1", "port": 5433}'}),  # it was a number there
@@ -139,6 +141,15 @@ def test_a_plan_tells_what_it_is_made_of() -> None:
     assert (PREFIX, 9, False) == (made.prefix, made.revision, made.prunes)
     assert "<Plan for '/config/app/' at revision 9: 1 to write, 0 to delete>" == repr(made)
     assert "hunter2" not in repr(made.edits)
+
+
+def test_a_value_in_the_place_of_a_branch_is_told() -> None:
+    """By the branch's path, wherever it is; one that holds nothing is no loss."""
+    held = {**HELD, "empty.json": "{}", "deep/er/x": "1"}
+
+    made = plan(make_snapshot(held), {"database": 1, "empty": 1, "deep": {"er": 1}, "debug": {"sql": 1}})
+
+    assert ("database", "deep/er") == made.replaced
 
 
 def test_of_several_layers_one_is_chosen() -> None:

@@ -43,6 +43,13 @@ def test_parts_are_few_and_together_the_plan(count: int, size: int, parts: int) 
     assert ["old", "older"] == sorted(edit.path for part in found for edit in part.deletes)
 
 
+def test_names_have_bytes_too() -> None:
+    """A request holds them as well."""
+    made = planned({f"{n:04}{'k' * 1000}": b"" for n in range(1200)})
+
+    assert 2 == len(split(made))
+
+
 def test_a_branch_is_not_torn_unless_it_must_be() -> None:
     """With the value that it replaces and the documents of its name; else a reader might see both."""
     made = planned(
