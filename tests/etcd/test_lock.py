@@ -23,6 +23,7 @@ from etcd_settings.errors import (
     UnavailableError,
 )
 from etcd_settings.etcd import Batch, Client, Compare, Lease, Lock, Put, Watch
+from etcd_settings.snapshot import Entry
 from etcd_settings.testing import EtcdCluster, EtcdServer
 from tests.etcd.test_processes import run
 from tests.forking import in_child, status
@@ -299,6 +300,24 @@ def test_a_lease_that_is_lost_in_the_line_is_replaced(client: Client, etcd_serve
     assert not lock.lost
     lock.release()
     assert [] == line(client)
+
+
+def test_who_has_lost_the_lease_does_not_have_the_lock(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though nobody is ahead, and etcd may not know yet: it gets in line anew."""
+    look, leases = Lock._look_at_line, list[Lease]()
+
+    def look_late(lock: Lock, key: str, lease: Lease) -> tuple[tuple[Entry, ...], int]:
+        found = look(lock, key, lease)
+        if not leases:
+            lease.lost.set()
+        leases.append(lease)
+        return found
+
+    monkeypatch.setattr(Lock, "_look_at_line", look_late)
+    with client.lock(NAME, TTL) as lock:
+        assert 2 == len(leases)
+        assert not lock.lost
+        assert [lock.key] == line(client)
 
 
 def test_a_lock_is_lost_with_silence(etcd_server: EtcdServer, client: Client) -> None:
