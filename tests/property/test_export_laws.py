@@ -106,3 +106,18 @@ def test_types_do_not_change_what_is_spelled(tree: dict[str, Any]) -> None:
     assert as_text(tree) == as_text(found)
     assert all(isinstance(found.get(name, ""), str) for name in ("text", "secret"))
     assert all(isinstance(text, str) for name, text in found.get("Inner", {}).items() if name != "size")
+
+
+class Named(BaseModel):
+    size: str
+
+
+class Either(BaseModel):
+    part: Inner | Named
+
+
+def test_what_one_of_several_types_wants_as_a_text_stays_one() -> None:
+    """Nobody knows which of them it will be."""
+    tree = {"part": {"size": "1"}}
+
+    assert tree == typed(tree, Either)

@@ -41,6 +41,8 @@ def test_pushing_what_was_pulled_changes_nothing(values: Values, *, prune: bool)
 @example(values={"a": b'{"x": 1}', "a/y": b"2"}, desired={"a": {"x": 1}}, prune=True)  # no key is left for the base
 @example(values={"a": b"", "a/y": b"2"}, desired={"a": {"y": 3, "z": {}}}, prune=True)
 @example(values={"a.json": b'{"x": {"p": 1}}', "a/x.json": b'{"q": 2}'}, desired={"a": {"x": {"q": 3}}}, prune=False)
+@example(values={"a.json": b'{"x": {"p": 1}}', "a/x.json": b'{"q": 2}'}, desired={"a": {"x": {"q": 3}}}, prune=True)
+@example(values={"a.yaml": b""}, desired={"a": {}}, prune=False)  # which is null
 @example(values={"a": b'{"b": "\xff"}'}, desired={"a": {"c": 1}}, prune=False)  # no text, so no base
 @example(values={"a": b"text"}, desired={"a": {"c": 1}}, prune=False)
 @example(values={"a.json": b"[1]"}, desired={"a": {"b": b"\xff"}}, prune=False)  # no JSON

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from etcd_settings.fitting.descent import spot_for
 from etcd_settings.masking import MASK, is_secret_name, masked, masked_text
@@ -82,15 +82,17 @@ class Login(BaseModel):
 
 
 class Branch(BaseModel):
+    model_config = ConfigDict(populate_by_name=True)
+
     login: Login | None = None
     logins: list[Login] = []
     by_name: dict[str, Login] = {}
     code: SecretStr = Field(SecretStr(""), alias="access-code")
-    shown: str = Field("", alias="api_token_name")
+    key: str = Field("", alias="api_token_name")
 
 
 def test_a_type_tells_what_else_is_secret() -> None:
-    """By fields of secret types, whatever spelling their names have, in lists and dicts too."""
+    """By fields of secret types, or with another name that is secret; in every spelling, in lists and dicts too."""
     login = {"PIN": SECRET, "user": "app"}
     hidden_login = {"PIN": MASK, "user": "app"}
     tree = {
@@ -98,6 +100,7 @@ def test_a_type_tells_what_else_is_secret() -> None:
         "logins": [login, login],
         "by-name": {"Me": login},
         "Access_Code": SECRET,
+        "Key": SECRET,
         "unknown": {"pin": "shown"},
     }
 
@@ -108,6 +111,7 @@ def test_a_type_tells_what_else_is_secret() -> None:
         "logins": [hidden_login, hidden_login],
         "by-name": {"Me": hidden_login},
         "Access_Code": MASK,
+        "Key": MASK,
         "unknown": {"pin": "shown"},
     } == shown
     assert MASK == masked(SECRET, ["logins", "0", "pin"], spot_for(Branch))
@@ -128,8 +132,9 @@ class Rooted(BaseModel):
 
 def test_a_class_that_reads_a_branch_hides_in_that_branch() -> None:
     """What the class says by ``etcd_path`` is heeded."""
-    tree = {"pin": "shown", "services": {"orders": {"pin": SECRET}}}
+    beside = {"pin": "shown", "others": {"orders": {"pin": "shown"}}}
+    tree = {**beside, "services": {"orders": {"pin": SECRET}}}
 
-    expected = {"pin": "shown", "services": {"orders": {"pin": MASK}}}
+    expected = {**beside, "services": {"orders": {"pin": MASK}}}
 
     assert expected == masked(tree, hidden=spot_for(Rooted))

@@ -33,7 +33,7 @@ def changes(made: Plan) -> dict[str, str | None]:
         ({"debug": False, "database": {"port": "5432", "pool": 5}}, {}),
         ({"debug": True}, {"debug": "true"}),
         ({"new": {"a": None, "b": []}}, {"new/a": "null", "new/b": "[]"}),
-        ({"new": MappingProxyType({"a": 1})}, {"new/a": "1"}),
+        ({"database": MappingProxyType({"pool": 6})}, {"database/pool": "6"}),
         ({"new": {}}, {"new.json": "{}"}),
         ({"database": {"port": 5433}}, {"database.json": '{"host": "db1", "port": 5433}'}),
         ({"database": {"port": "5433"}}, {"database.json": '{"host": "db1", "port": 5433}'}),  # it was a number there
@@ -83,6 +83,7 @@ def test_pruning_deletes_what_the_tree_lacks() -> None:
         ({"a.json": "[1]"}, {"a": "[2]"}, {"a.json": "[2]"}),
         ({"a.json": '"x"'}, {"a": "y"}, {"a.json": '"y"'}),
         ({"a.toml": "# why\nx = 1\n"}, {"a": {"x": 2}}, {"a.toml": "x = 2\n"}),
+        ({"a.toml": "d = 07:32:00\nx = 1"}, {"a": {"x": 2, "d": "07:32:00"}}, {"a.toml": "d = 07:32:00\nx = 2\n"}),
         ({"a.toml": "x = 1"}, {"a": {"x": None}}, {"a.toml": None, "a/x": "null"}),
         ({"a.yaml": "x: 1\ny: [1]\n"}, {"a": {"x": 1, "y": [2]}}, {"a.yaml": "x: 1\ny:\n- 2\n"}),
         ({"a.json": "{}", "a/b.json": "{}"}, {"a": {"b": {"c": 1}}}, {"a/b.json": '{"c": 1}'}),
