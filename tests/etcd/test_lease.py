@@ -31,7 +31,9 @@ def threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name == "etcd-settings-lease"]
 
 
-def test_keys_live_as_long_as_the_lease(client: Client, etcd_server: EtcdServer) -> None:
+def test_keys_live_as_long_as_the_lease(
+    client: Client, etcd_server: EtcdServer, caplog: pytest.LogCaptureFixture
+) -> None:
     """They outlive the ttl while it is open, for a request every third of that; they go at once when it is closed."""
     before = etcd_server.handled("LeaseKeepAlive")
     with client.lease(2) as lease:
@@ -48,6 +50,7 @@ def test_keys_live_as_long_as_the_lease(client: Client, etcd_server: EtcdServer)
     assert client.get(KEY) is None
     lease.close()
     eventually(lambda: not threads())
+    assert "" == caplog.text
 
 
 def test_whoever_dies_loses_the_lease(client: Client) -> None:

@@ -121,3 +121,17 @@ def test_what_one_of_several_types_wants_as_a_text_stays_one() -> None:
     tree = {"part": {"size": "1"}}
 
     assert tree == typed(tree, Either)
+
+
+class Rooted(BaseModel):
+    model_config = {"etcd_path": "services/orders"}  # type: ignore[typeddict-unknown-key]  # as EtcdBaseSettings has it
+
+    port: int
+
+
+def test_types_begin_where_the_class_reads() -> None:
+    """What is beside its branch, or in the way of it, stays a text."""
+    tree = {"port": "1", "services": {"port": "1", "orders": {"port": "1"}}}
+
+    assert {**tree, "services": {"port": "1", "orders": {"port": 1}}} == typed(tree, Rooted)
+    assert {"services": "1"} == typed({"services": "1"}, Rooted)

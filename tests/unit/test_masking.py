@@ -89,6 +89,7 @@ class Branch(BaseModel):
     by_name: dict[str, Login] = {}
     code: SecretStr = Field(SecretStr(""), alias="access-code")
     key: str = Field("", alias="api_token_name")
+    pair: tuple[str, SecretStr] = ("", SecretStr(""))
 
 
 def test_a_type_tells_what_else_is_secret() -> None:
@@ -101,6 +102,7 @@ def test_a_type_tells_what_else_is_secret() -> None:
         "by-name": {"Me": login},
         "Access_Code": SECRET,
         "Key": SECRET,
+        "pair": ["app", SECRET],
         "unknown": {"pin": "shown"},
     }
 
@@ -112,6 +114,7 @@ def test_a_type_tells_what_else_is_secret() -> None:
         "by-name": {"Me": hidden_login},
         "Access_Code": MASK,
         "Key": MASK,
+        "pair": ["app", MASK],
         "unknown": {"pin": "shown"},
     } == shown
     assert MASK == masked(SECRET, ["logins", "0", "pin"], spot_for(Branch))

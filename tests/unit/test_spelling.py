@@ -12,7 +12,7 @@ from types import MappingProxyType
 import pytest
 
 from etcd_settings.errors import ConfigurationError
-from etcd_settings.spelling import as_text, flatten, spell
+from etcd_settings.spelling import as_text, flatten, spell, unspell
 from etcd_settings.tree import build
 from tests.making import make_snapshot
 
@@ -228,3 +228,9 @@ def test_whatever_cannot_be_compared_is_told_at_once() -> None:
         as_text({"a": {"b": object(), "fine": 1}, "c": object()})
 
     assert ["a/b", "c"] == [getattr(problem, "subject", None) for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize("text", ["01", "[1,2]", '{"a": 1}', r'["\ud83d"]', "NaN", "[" * 100_000], ids=len)
+def test_what_would_be_spelled_in_another_way_stays_a_text(text: str) -> None:
+    """Or would not be spelled at all."""
+    assert text == unspell(text)
