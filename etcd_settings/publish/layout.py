@@ -229,12 +229,11 @@ def _alike(one: Any, other: Any) -> bool:
 
 
 def _agreeing(old: Tree, goal: Tree) -> Tree:
-    """Give the part of *old* that *goal* has too."""
+    """Give the part of *old* that *goal* has too, or overrides."""
     return {
-        name: _agreeing(value, goal[name]) if isinstance(value, dict) and isinstance(goal[name], dict) else value
+        name: _agreeing(value, goal[name]) if isinstance(value, dict) else value
         for name, value in old.items()
-        if name in goal and (isinstance(value, dict) == isinstance(goal[name], dict))
-        if isinstance(value, dict) or _alike(value, goal[name])
+        if name in goal and isinstance(value, dict) == isinstance(goal[name], dict)
     }
 
 

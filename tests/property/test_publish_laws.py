@@ -64,6 +64,7 @@ def test_a_plan_leads_to_what_was_desired(values: Values, desired: dict[str, Any
 @example(values={"a": b"x"}, desired={"a": {"b": 1, "c": 2}}, prune=False, most=1)
 @example(values={"a/b": b"x", "a/c": b"x"}, desired={"a": 1}, prune=False, most=1)
 @example(values={"a.json": b"[1]"}, desired={"a": {"b": "x" * 9, "c": {}}}, prune=True, most=1)
+@example(values={"a.json": b"", "a/b": b"x"}, desired={"a": 1}, prune=False, most=1)  # no JSON without what is below
 def test_a_tree_can_be_read_after_each_part(values: Values, desired: dict[str, Any], *, prune: bool, most: int) -> None:
     """However small the parts are; and all together lead to what the plan leads to."""
     snapshot = make_snapshot(values)

@@ -39,6 +39,7 @@ def changes(made: Plan) -> dict[str, str | None]:
         ({"database": {"port": "5433"}}, {"database.json": '{"host": "db1", "port": 5433}'}),  # it was a number there
         ({"database": {"host": "7"}}, {"database.json": '{"host": "7", "port": 5432}'}),  # and a text here
         ({"database": {"tls": True}}, {"database.json": '{"host": "db1", "port": 5432, "tls": true}'}),
+        ({"database": {"pin": "7"}}, {"database.json": '{"host": "db1", "port": 5432, "pin": "7"}'}),
         ({"database": {"pool": 6}}, {"database/pool": "6"}),
         ({"database": {"pool": {"size": 6}}}, {"database/pool": None, "database/pool/size": "6"}),
         ({"features": "none"}, {"features/new": None, "features": "none"}),
@@ -80,6 +81,7 @@ def test_pruning_deletes_what_the_tree_lacks() -> None:
         ({"a": "", "a/y": "2"}, {"a": {"y": 3}}, {"a/y": "3"}),
         ({"a.json": '{"x": 1}', "a/x": "2"}, {"a": {"x": 3}}, {"a/x": "3"}),
         ({"a.json": "[1]"}, {"a": [2]}, {"a.json": "[2]"}),
+        ({"a.json": '{\n"x": 1}'}, {"a": {"x": 2}}, {"a.json": '{\n  "x": 2\n}'}),
         ({"a.json": "[1]"}, {"a": "[2]"}, {"a.json": "[2]"}),
         ({"a.json": '"x"'}, {"a": "y"}, {"a.json": '"y"'}),
         ({"a.toml": "# why\nx = 1\n"}, {"a": {"x": 2}}, {"a.toml": "x = 2\n"}),
