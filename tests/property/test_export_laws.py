@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
 from etcd_settings.documents import parse
-from etcd_settings.fitting.descent import typed
+from etcd_settings.fitting.descent import nulls_as_text, typed
 from etcd_settings.publish import plan
 from etcd_settings.publish.exporting import export
 from etcd_settings.spelling import as_text
@@ -121,6 +121,7 @@ def test_what_one_of_several_types_wants_as_a_text_stays_one() -> None:
     tree = {"part": {"size": "1"}}
 
     assert tree == typed(tree, Either)
+    assert ["part/size"] == nulls_as_text({"part": {"size": None}}, Either)
 
 
 class Rooted(BaseModel):
@@ -130,8 +131,9 @@ class Rooted(BaseModel):
 
 
 def test_types_begin_where_the_class_reads() -> None:
-    """What is beside its branch, or in the way of it, stays a text."""
+    """What is beside its branch, or in the way of it, stays a text; what has a type already keeps it."""
     tree = {"port": "1", "services": {"port": "1", "orders": {"port": "1"}}}
+    found = typed(tree, Rooted)
 
-    assert {**tree, "services": {"port": "1", "orders": {"port": 1}}} == typed(tree, Rooted)
+    assert {**tree, "services": {"port": "1", "orders": {"port": 1}}} == found == typed(found, Rooted)
     assert {"services": "1"} == typed({"services": "1"}, Rooted)

@@ -89,6 +89,7 @@ class Branch(BaseModel):
     by_name: dict[str, Login] = {}
     code: SecretStr = Field(SecretStr(""), alias="access-code")
     key: str = Field("", alias="api_token_name")
+    api_token: str = Field("", alias="plain-name")
     pair: tuple[str, SecretStr] = ("", SecretStr(""))
 
 
@@ -102,6 +103,7 @@ def test_a_type_tells_what_else_is_secret() -> None:
         "by-name": {"Me": login},
         "Access_Code": SECRET,
         "Key": SECRET,
+        "Plain_Name": SECRET,
         "pair": ["app", SECRET],
         "unknown": {"pin": "shown"},
     }
@@ -114,10 +116,12 @@ def test_a_type_tells_what_else_is_secret() -> None:
         "by-name": {"Me": hidden_login},
         "Access_Code": MASK,
         "Key": MASK,
+        "Plain_Name": MASK,
         "pair": ["app", MASK],
         "unknown": {"pin": "shown"},
     } == shown
-    assert MASK == masked(SECRET, ["logins", "0", "pin"], spot_for(Branch))
+    for index in ("0", "²"):  # which is a digit, and no number
+        assert MASK == masked(SECRET, ["logins", index, "pin"], spot_for(Branch))
 
 
 def test_a_text_that_is_a_branch_to_the_type_is_looked_into() -> None:
