@@ -19,7 +19,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from typing import Self
 
 from etcd_settings.errors import CompactedError, ConfigurationError, LeaseLostError, UnavailableError
@@ -173,9 +172,8 @@ class Lock:
         line = Get(f"{self._name}/", prefix=True)
         txn = Txn((Compare.create_revision(key, "==", 0),), (Put(key, "", lease.id), line), (line,))
         request = message("TxnRequest")(**txn.fields())
-        purpose = replace(self._purpose, lease=lease.id)
         answer = self._calls.call(
-            "KV/Txn", request, "TxnResponse", purpose=purpose, deadline=self._calls.deadline(None)
+            "KV/Txn", request, "TxnResponse", purpose=self._purpose, deadline=self._calls.deadline(None)
         )
         result = TxnResult.from_message(answer)
         found = result.responses[-1]
@@ -196,7 +194,7 @@ class Lock:
                 except UnavailableError:
                     lease.lost.wait(_PAUSE)
                     return True
-                if batch is not None and any(event.kind == "delete" for event in batch.events):
+                if batch is not None:
                     return True
         raise LeaseLostError(lease.id)
 
