@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,7 +89,25 @@ def test_a_lease_that_somebody_revoked_is_lost(
 
     assert lease.id == e.value.lease
     assert f"Lease {lease.id:x} is lost" in caplog.text
+    assert "was not given back" not in caplog.text
     assert client.get(KEY) is None
+
+
+def test_the_time_runs_from_when_we_asked(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not from when the answer came, which may have been on its way for long."""
+    ask, answered = Lease._ask, list[float]()
+
+    def ask_and_note(lease: Lease, method: str, deadline: float, action: str, **fields: int) -> Any:
+        try:
+            return ask(lease, method, deadline, action, **fields)
+        finally:
+            answered.append(time.monotonic())
+
+    monkeypatch.setattr(Lease, "_ask", ask_and_note)
+    with client.lease(TTL) as lease:
+        assert lease.lost._until < answered[0] + lease.ttl
+        lease._renew()
+        assert lease.lost._until < answered[1] + lease.ttl
 
 
 def test_a_restored_cluster_tells_what_it_knows(tmp_path: Path) -> None:
@@ -224,7 +243,9 @@ def test_the_interpreter_ends_at_once(etcd_server: EtcdServer) -> None:
     assert (0, "") == (done.returncode, done.stderr)
 
 
-def test_a_closed_client_leaves_its_leases_to_run_out(etcd_server: EtcdServer) -> None:
+def test_a_closed_client_leaves_its_leases_to_run_out(
+    etcd_server: EtcdServer, caplog: pytest.LogCaptureFixture
+) -> None:
     """They are lost, nothing is logged as a mishap, and their threads end; closing them afterwards is harmless."""
     with Client(etcd_server.url) as other, Client(etcd_server.url) as client:
         lease = client.lease(2)
@@ -238,6 +259,7 @@ def test_a_closed_client_leaves_its_leases_to_run_out(etcd_server: EtcdServer) -
             client.lease(2)
         eventually(lambda: not threads())
         eventually(lambda: other.get(KEY) is None)
+        assert "" == caplog.text
 
 
 def test_what_cannot_be_granted_is_an_error(client: Client) -> None:
