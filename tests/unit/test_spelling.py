@@ -29,6 +29,11 @@ class Level(enum.IntEnum):
     HIGH = 3
 
 
+class Odd(float):
+    def __repr__(self) -> str:  # as numpy's have it
+        return f"Odd({float(self)})"
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -47,6 +52,7 @@ class Level(enum.IntEnum):
         (float("nan"), "nan"),
         (float("inf"), "inf"),
         (float("-inf"), "-inf"),
+        (Odd("inf"), "inf"),
         (Decimal("1.10"), "1.10"),
         (dt.date(2024, 2, 29), "2024-02-29"),
         (dt.time(7, 32, 1), "07:32:01"),
