@@ -8,6 +8,7 @@ import json
 from collections import OrderedDict
 from decimal import Decimal
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 
@@ -240,3 +241,12 @@ def test_whatever_cannot_be_compared_is_told_at_once() -> None:
 def test_what_would_be_spelled_in_another_way_stays_a_text(text: str) -> None:
     """Or would not be spelled at all."""
     assert text == unspell(text)
+
+
+def test_what_is_nested_too_deeply_is_refused() -> None:
+    """With a word for it, and no error of Python's."""
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(ConfigurationError, match="nested too deeply"):
+        spell(deep)

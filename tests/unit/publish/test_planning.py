@@ -87,7 +87,7 @@ def test_pruning_deletes_what_the_tree_lacks() -> None:
         ({"a.toml": "# why\nx = 1\n"}, {"a": {"x": 2}}, {"a.toml": "x = 2\n"}),
         ({"a.toml": "d = 07:32:00\nx = 1"}, {"a": {"x": 2, "d": "07:32:00"}}, {"a.toml": "d = 07:32:00\nx = 2\n"}),
         ({"a.toml": "x = 1"}, {"a": {"x": None}}, {"a.toml": None, "a/x": "null"}),
-        ({"a.yaml": "x: 1\ny: [1]\n"}, {"a": {"x": 1, "y": [2]}}, {"a.yaml": "x: 1\ny:\n- 2\n"}),
+        ({"a.yaml": "y: 1\nx: [1]\n"}, {"a": {"y": 1, "x": [2]}}, {"a.yaml": "y: 1\nx:\n- 2\n"}),
         ({"a.json": "{}", "a/b.json": "{}"}, {"a": {"b": {"c": 1}}}, {"a/b.json": '{"c": 1}'}),
         ({"a/b": "1"}, {"a": {}}, {"a.json": "{}", "a/b": None}),
     ],
