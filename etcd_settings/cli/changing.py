@@ -20,7 +20,7 @@ from etcd_settings.cli.differences import differences, write_differences
 from etcd_settings.cli.exits import Code, Stop
 from etcd_settings.cli.output import read_or_not, write, write_json
 from etcd_settings.cli.verbs import Asked, Mask
-from etcd_settings.errors import MessageTooLargeError
+from etcd_settings.errors import MessageTooLargeError, TooManyChangesError
 from etcd_settings.options import Options
 
 if TYPE_CHECKING:
@@ -110,8 +110,11 @@ def carry_out(
         Stop: It was judged to be bad.
         EtcdSettingsError: What `etcd_settings.publish.apply` raises.
     """
+    from etcd_settings.etcd.requests import MAX_CHANGES
     from etcd_settings.publish import split
 
+    if len(plan.edits) > MAX_CHANGES and not how.batch:  # here, since a dry run is to tell what the real one would
+        raise TooManyChangesError(len(plan.edits), MAX_CHANGES)
     changes = differences(plan, mask)
     if not asked.as_json:
         with read_or_not():

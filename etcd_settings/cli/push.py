@@ -50,8 +50,8 @@ def command(
     nothing is written, unless with --batch.
 
     Settings are deleted with --prune alone: without it a file in which a single value stands for a table of etcd is
-    refused. With --validate, a class judges what etcd would hold, as `check` has it, and secrets of the class are
-    masked.
+    refused. With --validate, a class judges what etcd would hold, as `check` has it, and its secrets are masked, unless
+    --model names another.
 
     With --json: {"applied", "revision", "changes", "problems"}; revision is the new one, or the one that was read if
     nothing was written. Each of changes is {"kind", "path", "old", "new"}; problems are those of `check`.

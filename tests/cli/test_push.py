@@ -244,6 +244,7 @@ def test_what_is_too_large_is_code_6(etcd_server: EtcdServer, run: Run) -> None:
     Path("long.json").write_text(json.dumps({"long": "x" * 2_000_000}))
     many, long = run("push", "many.json", "--json"), run("push", "long.json", "--json")
 
+    assert 6 == run("push", "many.json", "--dry-run").code
     assert (6, "", 6, "") == (many.code, many.out, long.code, long.out)
     assert "4097 keys" in many.err
     assert "too large" in long.err

@@ -124,7 +124,7 @@ def test_one_that_is_closed_while_it_registers_again_is_gone(
 
     def put_late(client: Client, key: str, value: str, *, lease: int) -> int:
         putting.set()
-        check(go.wait(30))
+        assert go.wait(30)
         return put(client, key, value, lease=lease)
 
     monkeypatch.setattr(Client, "put", put_late)
