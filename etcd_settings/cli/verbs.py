@@ -20,6 +20,7 @@ from etcd_settings.keys import normalize_prefix
 from etcd_settings.masking import SECRET_NAMES, Hidden, masked, masked_text
 from etcd_settings.options import Options
 from etcd_settings.snapshot import Entry
+from etcd_settings.spelling import spell
 
 __all__ = ["Asked", "Mask", "Verb", "debugging", "layer_option", "verb"]
 
@@ -99,12 +100,7 @@ class Mask:
 
     def text(self, path: str, entry: Entry) -> str | bytes:
         """Give what one entry holds, as it may be shown; bytes if it is no text."""
-        if not self.reveal:
-            return masked_text(path, entry, self.hidden)
-        try:
-            return entry.value.decode()
-        except UnicodeDecodeError:
-            return entry.value
+        return spell(entry.value) if self.reveal else masked_text(path, entry, self.hidden)
 
 
 class Verb(click.Command):

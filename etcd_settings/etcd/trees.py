@@ -16,10 +16,11 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from etcd_settings.documents import json_object, parse, split_suffix
+from etcd_settings.documents import parse, split_suffix
 from etcd_settings.etcd.requests import MAX_OPERATIONS, Compare
+from etcd_settings.nodes import object_in
 from etcd_settings.snapshot import Entry
-from etcd_settings.spelling import flatten
+from etcd_settings.spelling import flatten, spell
 
 __all__ = ["lay_over", "untouched"]
 
@@ -95,10 +96,7 @@ class _Held:
             return True
         if split_suffix(path)[1]:
             return isinstance(parse(path, entry), dict)
-        try:
-            return json_object(entry.value.decode()) is not None
-        except UnicodeDecodeError:
-            return False
+        return object_in(spell(entry.value)) is not None
 
     def as_table(self, mount: str, path: str, empty: str | bytes) -> dict[str, str | bytes | None]:
         """Make a table of what stands at *mount*, or an *empty* one at *path*."""

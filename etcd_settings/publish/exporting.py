@@ -27,7 +27,7 @@ def export(tree: Tree, suffix: str) -> str:
     Give the text of a file.
 
     Args:
-        tree: What it is to hold; nothing in it is bytes, or a name that is no Unicode text.
+        tree: What it is to hold.
 
         suffix: Which format: ``.toml``, ``.json``, ``.yaml`` or ``.yml``.
 

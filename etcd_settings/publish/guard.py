@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from etcd_settings.documents import split_suffix
 from etcd_settings.etcd import Compare
 from etcd_settings.etcd.requests import MAX_OPERATIONS
 from etcd_settings.publish.planning import Plan
@@ -65,7 +64,7 @@ def _known(plan: Plan) -> dict[str, int]:
 
 def _beside(plan: Plan, known: Mapping[str, int]) -> list[Compare]:
     """Compare what could contradict the keys that *plan* creates: values, documents and keys in the same branch."""
-    created = (split_suffix(edit.path)[0].split("/")[0] for edit in plan.puts if edit.old is None)
+    created = (edit.branch for edit in plan.puts if edit.old is None)
     comparisons: list[Compare] = []
     for name in dict.fromkeys(created):
         if plan.prefix + name not in known:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from etcd_settings.documents import split_suffix
 from etcd_settings.errors import ConfigurationError
 from etcd_settings.nodes import Tree, merge
 from etcd_settings.publish.layout import lay_out, survey
@@ -42,6 +43,11 @@ class Edit:
     key: str
     old: Entry | None = field(repr=False)
     new: bytes | None = field(repr=False)
+
+    @property
+    def branch(self) -> str:
+        """The name at the top of the tree under which it is, as a key or in a document."""
+        return split_suffix(self.path)[0].split("/")[0]
 
 
 @dataclass(frozen=True, slots=True, repr=False)

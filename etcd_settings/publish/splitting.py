@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
+from operator import attrgetter
 
-from etcd_settings.documents import split_suffix
 from etcd_settings.etcd.requests import MAX_CHANGES
 from etcd_settings.keys import encode_key
 from etcd_settings.publish.planning import Edit, Plan
@@ -61,7 +61,7 @@ def split(plan: Plan) -> tuple[Plan, ...]:
 def _groups(edits: Iterable[Edit]) -> Iterator[Sequence[Sequence[Edit]]]:
     """Give parts, grouped by what has to come in order: those of a large branch, and each that holds small ones."""
     small: list[Sequence[Edit]] = []
-    for _, found in groupby(sorted(edits, key=_order), key=_branch):
+    for _, found in groupby(sorted(edits, key=_order), key=attrgetter("branch")):
         branch = [*found]
         if len(branch) <= MAX_CHANGES and _size(branch) <= _MAX_BYTES:
             small.append(branch)
@@ -86,11 +86,7 @@ def _packed(pieces: Iterable[Sequence[Edit]]) -> Iterator[Sequence[Edit]]:
 
 
 def _order(edit: Edit) -> tuple[str, bool, str]:
-    return _branch(edit), edit.new is not None, edit.path
-
-
-def _branch(edit: Edit) -> str:
-    return split_suffix(edit.path)[0].split("/")[0]
+    return edit.branch, edit.new is not None, edit.path
 
 
 def _size(edits: Iterable[Edit]) -> int:
